@@ -1,0 +1,86 @@
+# Auriga. `make` or `make help` lists what can be done here.
+#
+# Needs Go, git and make, nothing else: no C compiler, no Docker, no root.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# One set of flags for everything, so that building, testing and linting share one build cache.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+
+BIN   := bin
+TOOLS := $(BIN)/tools
+
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+KUBERNETES := v1.35.8
+export LDFLAGS := -s -w \
+	-X k8s.io/component-base/version.gitMajor=1 \
+	-X k8s.io/component-base/version.gitMinor=35 \
+	-X k8s.io/component-base/version.gitVersion=$(KUBERNETES)+auriga.$(VERSION)
+
+# What the demo and the tests run besides our own binaries, and what `make verify` runs.
+RUN_TOOLS    := kwok helm kubeconform
+VERIFY_TOOLS := golangci-lint
+
+##@ General
+
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: $(RUN_TOOLS:%=$(TOOLS)/%) ## Build all binaries into bin/ (the first time takes minutes and shows how far it is).
+	@hack/build.sh . $(BIN) ./cmd/...
+
+clean: ## Remove everything that was built or measured (bin/ and out/).
+	rm -rf $(BIN) out
+
+##@ See it work
+
+NODES ?= 1000
+JOBS  ?= 2000
+SEED  ?= 1
+TRACE ?=
+
+demo: build ## Schedule a workload on a real control plane. NODES=1000 JOBS=2000 SEED=1 TRACE=dir
+	@$(BIN)/auriga-local demo --nodes=$(NODES) --jobs=$(JOBS) --seed=$(SEED) $(if $(TRACE),--trace="$(TRACE)")
+
+##@ Check
+
+# `go vet` is part of the linter; here it would analyse all of Kubernetes again.
+test: build ## Run all tests, those on a real control plane included.
+	go test -vet=off -timeout 15m ./cmd/... ./pkg/... ./plugins/...
+	go test -vet=off -timeout 25m -p 1 ./test/...
+
+verify: $(TOOLS)/golangci-lint $(TOOLS)/helm $(TOOLS)/kubeconform ## Check format, lint, import rules, generated files, go.mod, manifests.
+	@hack/verify.sh
+
+##@ Measure
+
+WORKLOADS ?=
+REPEAT    ?= 3
+
+bench: ## Compare with the stock scheduler, alternating in one run; writes out/bench. WORKLOADS=regexp REPEAT=3
+	@hack/bench.sh "$(WORKLOADS)" "$(REPEAT)"
+
+DATA ?=
+
+eval: build ## Measure against public data sets; writes out/eval. DATA=dir
+	@hack/eval.sh "$(DATA)"
+
+##@ Ship
+
+image: build ## Build the container image with buildah into out/image. BASE_IMAGE=scratch
+	@hack/image.sh
+
+update: ## Regenerate generated code and CRDs.
+	@hack/update.sh
+
+# A tool is rebuilt when its pinned module changes.
+$(TOOLS)/%: hack/tools/%/go.mod hack/tools/%/go.sum
+	@hack/build.sh hack/tools/$* $(TOOLS) tool
+	@touch $@
+
+.PHONY: help build clean demo test verify bench eval image update
