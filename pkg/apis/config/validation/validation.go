@@ -1,0 +1,141 @@
+// Copyright The Auriga Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package validation says what is wrong with plugin arguments: internal,
+// defaulted arguments go in, errors that name the field, its value and what
+// would be accepted come out. It changes nothing and reads nothing else. Every
+// message states what is accepted after "must be", so that programs can show
+// it in a column of its own.
+package validation
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	v1helper "k8s.io/kubernetes/pkg/apis/core/v1/helper"
+	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
+
+	"auriga.dev/auriga/pkg/apis/config"
+	"auriga.dev/auriga/pkg/score/expression"
+)
+
+const (
+	maxWeight    = 100
+	maxCostLimit = 1_000_000
+)
+
+// ValidateWorkerSelectionArgs returns nil or the aggregate of
+// WorkerSelectionArgsErrors.
+func ValidateWorkerSelectionArgs(path *field.Path, args *config.WorkerSelectionArgs) error {
+	return WorkerSelectionArgsErrors(path, args).ToAggregate()
+}
+
+// WorkerSelectionArgsErrors lists everything that is wrong with the arguments
+// found at path.
+func WorkerSelectionArgsErrors(path *field.Path, args *config.WorkerSelectionArgs) field.ErrorList {
+	var errs field.ErrorList
+	switch args.Strategy {
+	case config.LeastLoaded, config.MostFree, config.ResourceBalance, config.BinPacking,
+		config.RoundRobin, config.LocalityAware, config.Custom:
+	default:
+		errs = append(errs, field.NotSupported(path.Child("strategy"), args.Strategy, []config.WorkerSelectionStrategy{
+			config.LeastLoaded, config.MostFree, config.ResourceBalance, config.BinPacking,
+			config.RoundRobin, config.LocalityAware, config.Custom,
+		}))
+	}
+	errs = append(errs, resourceErrors(path.Child("resources"), args.Resources)...)
+	errs = append(errs, localityErrors(path.Child("locality"), args)...)
+	errs = append(errs, customErrors(path.Child("custom"), args)...)
+	return errs
+}
+
+func resourceErrors(path *field.Path, resources []schedconfig.ResourceSpec) field.ErrorList {
+	var errs field.ErrorList
+	if len(resources) == 0 {
+		errs = append(errs, field.Required(path, "must be at least one resource"))
+	}
+	seen := sets.New[string]()
+	for i, r := range resources {
+		path := path.Index(i)
+		switch {
+		case r.Name == "":
+			errs = append(errs, field.Required(path.Child("name"), "must be the name of a resource, for example cpu"))
+		case !isResourceName(corev1.ResourceName(r.Name)):
+			errs = append(errs, field.Invalid(path.Child("name"), r.Name,
+				"must be cpu, memory, ephemeral-storage, hugepages-<size> or an extended resource such as nvidia.com/gpu"))
+		case seen.Has(r.Name):
+			errs = append(errs, field.Duplicate(path.Child("name"), r.Name))
+		}
+		seen.Insert(r.Name)
+		if r.Weight < 1 || r.Weight > maxWeight {
+			errs = append(errs, field.Invalid(path.Child("weight"), r.Weight, mustBeBetween(1, maxWeight)))
+		}
+	}
+	return errs
+}
+
+// isResourceName tells whether a container can request the resource.
+func isResourceName(name corev1.ResourceName) bool {
+	switch name {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+		return true
+	}
+	return v1helper.IsHugePageResourceName(name) || v1helper.IsExtendedResourceName(name)
+}
+
+func localityErrors(path *field.Path, args *config.WorkerSelectionArgs) field.ErrorList {
+	if args.Strategy != config.LocalityAware {
+		if args.Locality != nil {
+			return field.ErrorList{forbidden(path, config.LocalityAware)}
+		}
+		return nil
+	}
+	if args.Locality == nil {
+		return field.ErrorList{field.Required(path, "must be set for strategy LocalityAware")}
+	}
+	var errs field.ErrorList
+	if w := args.Locality.ImageWeight; w < 0 || w > maxWeight {
+		errs = append(errs, field.Invalid(path.Child("imageWeight"), w, mustBeBetween(0, maxWeight)))
+	}
+	if w := args.Locality.ZoneWeight; w < 0 || w > maxWeight {
+		errs = append(errs, field.Invalid(path.Child("zoneWeight"), w, mustBeBetween(0, maxWeight)))
+	}
+	if args.Locality.ImageWeight == 0 && args.Locality.ZoneWeight == 0 {
+		errs = append(errs, field.Invalid(path.Child("imageWeight"), int64(0), "must be positive when zoneWeight is 0"))
+	}
+	return errs
+}
+
+func customErrors(path *field.Path, args *config.WorkerSelectionArgs) field.ErrorList {
+	if args.Strategy != config.Custom {
+		if args.Custom != nil {
+			return field.ErrorList{forbidden(path, config.Custom)}
+		}
+		return nil
+	}
+	if args.Custom == nil {
+		return field.ErrorList{field.Required(path.Child("expression"), "must be a CEL expression that yields a score from 0 to 100")}
+	}
+	var errs field.ErrorList
+	limit := args.Custom.CostLimit
+	if limit < 1 || limit > maxCostLimit {
+		errs = append(errs, field.Invalid(path.Child("costLimit"), limit, mustBeBetween(1, maxCostLimit)))
+		limit = maxCostLimit // still say what is wrong with the expression
+	}
+	if args.Custom.Expression == "" {
+		errs = append(errs, field.Required(path.Child("expression"), "must be a CEL expression that yields a score from 0 to 100"))
+	} else if _, err := expression.Compile(args.Custom.Expression, uint64(limit)); err != nil {
+		errs = append(errs, field.Invalid(path.Child("expression"), args.Custom.Expression, err.Error()))
+	}
+	return errs
+}
+
+func forbidden(path *field.Path, strategy config.WorkerSelectionStrategy) *field.Error {
+	return field.Forbidden(path, fmt.Sprintf("must be absent unless strategy is %s", strategy))
+}
+
+func mustBeBetween(low, high int64) string {
+	return fmt.Sprintf("must be %d to %d", low, high)
+}
