@@ -52,7 +52,7 @@ func TestFitFindsTheModel(t *testing.T) {
 		Durations: dist.Lognormal(4, 0.4), Gaps: dist.Weibull(0.9, 20000), Within: dist.Gamma(3, 0.5), Profile: flat(),
 	}
 	truth.Profile.Hour[3], truth.Profile.Hour[15] = 0.2, 1.8
-	const pipelines = 1000
+	const pipelines = 600
 	fit, err := fitFS(fstest.MapFS{
 		"a.csv":  {Data: []byte(history(truth, pipelines))},
 		"README": {Data: []byte("not a history")},
@@ -112,7 +112,7 @@ func TestFitFindsTheModel(t *testing.T) {
 // The daily profile must be worth its parameters where there is one.
 func TestProfileImprovesTheFit(t *testing.T) {
 	truth := DefaultModel()
-	fit, err := fitFS(fstest.MapFS{"a.csv": {Data: []byte(history(truth, 600))}}, "dir")
+	fit, err := fitFS(fstest.MapFS{"a.csv": {Data: []byte(history(truth, 400))}}, "dir")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,13 +57,13 @@ func (f *Fit) Model() Model {
 func DefaultModel() Model {
 	return Model{
 		Durations: dist.LognormalMixture{
-			{Weight: 0.1998, Mu: 3.498, Sigma: 0.1908}, // the build breaks early: median 33 s
-			{Weight: 0.6561, Mu: 4.451, Sigma: 0.2333}, // an ordinary run: median 86 s
+			{Weight: 0.1998, Mu: 3.498, Sigma: 0.1908}, // short runs: median 33 s
+			{Weight: 0.6561, Mu: 4.451, Sigma: 0.2333}, // ordinary ones: median 86 s
 			{Weight: 0.1441, Mu: 4.787, Sigma: 0.6292}, // the long tail: median 120 s
 		},
 		Gaps: dist.LognormalMixture{
-			{Weight: 0.4151, Mu: 6.850, Sigma: 1.335}, // while people work: median 16 min
-			{Weight: 0.5849, Mu: 10.249, Sigma: 1.476},
+			{Weight: 0.4151, Mu: 6.850, Sigma: 1.335},  // pushes in a row: median 16 min
+			{Weight: 0.5849, Mu: 10.249, Sigma: 1.476}, // after a pause: median 7.8 h
 		},
 		Within: dist.LognormalMixture{
 			{Weight: 0.5867, Mu: -0.0431, Sigma: 0.5664},

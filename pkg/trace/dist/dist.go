@@ -126,15 +126,6 @@ func (m LognormalMixture) Sample(r *rand.Rand) float64 {
 	return math.Exp(c.Mu + c.Sigma*r.NormFloat64())
 }
 
-// Mean is the expected value.
-func (m LognormalMixture) Mean() float64 {
-	var mean float64
-	for _, c := range m {
-		mean += c.Weight * math.Exp(c.Mu+c.Sigma*c.Sigma/2)
-	}
-	return mean
-}
-
 // Phase is one part of a Hyperexponential.
 type Phase struct{ Weight, Mean float64 }
 
