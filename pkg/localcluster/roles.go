@@ -1,0 +1,100 @@
+// Copyright The Auriga Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localcluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+)
+
+// pollInterval is how often Start asks the API server whether it is so far.
+const pollInterval = 50 * time.Millisecond
+
+// createKwokRoles lets kwok do what kubelets do, and no more: read nodes and
+// pods, write their status, remove pods that are being deleted, hold node
+// leases. It returns when the permissions are in force.
+func createKwokRoles(ctx context.Context, admin, asKwok kubernetes.Interface) error {
+	meta := metav1.ObjectMeta{Name: userKwok}
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: userKwok}}
+	rule := func(group string, resources, verbs []string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: verbs}
+	}
+
+	if _, err := admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
+		ObjectMeta: meta,
+		Rules: []rbacv1.PolicyRule{
+			rule("", []string{"nodes", "pods"}, []string{"get", "list", "watch"}),
+			rule("", []string{"nodes/status", "pods/status"}, []string{"patch"}),
+			rule("", []string{"pods"}, []string{"delete"}),
+		},
+	}, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create kwok's ClusterRole: %w", err)
+	}
+	if _, err := admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: meta,
+		Subjects:   subjects,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: userKwok},
+	}, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create kwok's ClusterRoleBinding: %w", err)
+	}
+	// The namespace of the leases appears a moment after the API server is ready.
+	if err := poll(ctx, func(ctx context.Context) (bool, error) {
+		_, err := admin.RbacV1().Roles(corev1.NamespaceNodeLease).Create(ctx, &rbacv1.Role{
+			ObjectMeta: meta,
+			Rules: []rbacv1.PolicyRule{
+				rule("coordination.k8s.io", []string{"leases"}, []string{"get", "list", "watch", "create", "update"}),
+			},
+		}, metav1.CreateOptions{})
+		return err == nil, ignore(err, apierrors.IsNotFound)
+	}); err != nil {
+		return fmt.Errorf("create kwok's Role: %w", err)
+	}
+	if _, err := admin.RbacV1().RoleBindings(corev1.NamespaceNodeLease).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: meta,
+		Subjects:   subjects,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: userKwok},
+	}, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create kwok's RoleBinding: %w", err)
+	}
+
+	if err := poll(ctx, func(ctx context.Context) (bool, error) {
+		_, err := asKwok.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{Limit: 1})
+		return err == nil, ignore(err, apierrors.IsForbidden)
+	}); err != nil {
+		return fmt.Errorf("wait for kwok's permissions: %w", err)
+	}
+	return nil
+}
+
+// waitServiceAccount waits for the default ServiceAccount: no pod can be
+// created before kube-controller-manager has made it.
+func waitServiceAccount(ctx context.Context, admin kubernetes.Interface) error {
+	if err := poll(ctx, func(ctx context.Context) (bool, error) {
+		_, err := admin.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+		return err == nil, ignore(err, apierrors.IsNotFound)
+	}); err != nil {
+		return fmt.Errorf("wait for the ServiceAccount default/default: %w", err)
+	}
+	return nil
+}
+
+func poll(ctx context.Context, condition wait.ConditionWithContextFunc) error {
+	return wait.PollUntilContextCancel(ctx, pollInterval, true, condition)
+}
+
+// ignore drops an error that passes.
+func ignore(err error, passes func(error) bool) error {
+	if passes(err) {
+		return nil
+	}
+	return err
+}
