@@ -1,0 +1,127 @@
+// Copyright The Auriga Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package demo
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+)
+
+// Targets of the scheduling path at 1000 workers, in seconds.
+const (
+	filterTarget    = 0.020
+	scoreTarget     = 0.050
+	bindTarget      = 0.010
+	algorithmTarget = 0.100
+)
+
+// Render writes the report for a person.
+func (r *Report) Render(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // tabwriter keeps the first error for Flush
+
+	line("")
+	line("Auriga scheduled %d of %d pods on %d workers, %.1f a second.", r.Scheduled, r.Pods, r.Nodes, r.PodsPerSecond)
+	line("%.2f %% ran to a successful end, %d did not; %d pods gave way to more important ones and ran again.", 100*r.SuccessRate, r.Failed, r.Preempted)
+	line("")
+	line("  latency\tp50\tp99\ttarget of p99")
+	line("  waiting in the queue\t%s\t%s\t", seconds(r.QueueWaitSeconds.P50), seconds(r.QueueWaitSeconds.P99))
+	latency := func(name string, q Quantiles, target float64) {
+		verdict := ""
+		if target > 0 {
+			verdict = "< " + seconds(target) + mark(q.P99 < target)
+		}
+		line("  %s\t%s\t%s\t%s", name, seconds(q.P50), seconds(q.P99), verdict)
+	}
+	latency("filter", r.PhaseSeconds.Filter, filterTarget)
+	latency("score", r.PhaseSeconds.Score, scoreTarget)
+	latency("choosing the worker, in all", r.AlgorithmSeconds, algorithmTarget)
+	latency("bind", r.PhaseSeconds.Bind, bindTarget)
+	latency("whole attempt", r.AttemptSeconds, 0)
+	line("")
+	line("  requested of the workers\tmean\t\tpeak")
+	use := func(name string, mean, peak float64) {
+		line("  %s\t%s\t%s\t%s", name, percent(mean), bar(mean, 30), percent(peak))
+	}
+	use("cpu", r.Utilization.CPU, r.PeakUtilization.CPU)
+	use("memory", r.Utilization.Memory, r.PeakUtilization.Memory)
+	use("gpu", r.Utilization.GPU, r.PeakUtilization.GPU)
+	groups := func(title string, groups []Group) {
+		line("")
+		line("  %s\tpods\tscheduled\tmean wait\tp99 wait", title)
+		for _, g := range groups {
+			line("  %s\t%d\t%d\t%s\t%s", g.Name, g.Pods, g.Scheduled, seconds(g.QueueWaitSeconds.Mean), seconds(g.QueueWaitSeconds.P99))
+		}
+	}
+	groups("tenant", r.ByTenant)
+	groups("priority", r.ByPriority)
+	line("")
+	line("The stock scheduler placed %d of %d pods of its own beside Auriga.", r.DefaultSchedulerPods.Scheduled, r.DefaultSchedulerPods.Submitted)
+	if limit := r.limit(); limit != "" {
+		line("%s", limit)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("print the report: %w", err)
+	}
+	return nil
+}
+
+// limit says what bounded the throughput.
+func (r *Report) limit() string {
+	if len(r.Processes) == 0 {
+		return ""
+	}
+	var busy float64
+	shares := make([]string, 0, len(r.Processes))
+	for _, p := range r.Processes {
+		busy += p.Share
+		if p.Share >= 0.01 {
+			shares = append(shares, fmt.Sprintf("%s %s", p.Name, percent(p.Share)))
+		}
+	}
+	verdict := "the arrivals set the pace, not the machine"
+	if busy > 0.85 {
+		verdict = "the machine was the limit, which control plane, workers and scheduler share"
+	}
+	return fmt.Sprintf("While jobs arrived and ran, %d cores were %s busy (%s), so %s.", r.Cores, percent(busy), strings.Join(shares, ", "), verdict)
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+
+func mark(ok bool) string {
+	if ok {
+		return "  ✓"
+	}
+	return "  ✗"
+}
+
+// bar draws a share as a bar of the given width.
+func bar(share float64, width int) string {
+	full := int(math.Round(min(max(share, 0), 1) * float64(width)))
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
+}
+
+// seconds writes a time with the precision that a reader needs.
+func seconds(s float64) string {
+	switch {
+	case s == 0:
+		return "0"
+	case s < 0.001:
+		return fmt.Sprintf("%.0f µs", s*1e6)
+	case s < 0.1:
+		return fmt.Sprintf("%.1f ms", s*1e3)
+	case s < 1:
+		return fmt.Sprintf("%.0f ms", s*1e3)
+	case s < 120:
+		return fmt.Sprintf("%.1f s", s)
+	default:
+		return duration.HumanDuration(time.Duration(s * float64(time.Second)))
+	}
+}
