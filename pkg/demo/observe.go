@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-helpers/resource"
 	"k8s.io/utils/clock"
@@ -168,7 +169,7 @@ func (o *observer) advance(now time.Time) {
 }
 
 // counts says how far the pods of one scheduler are. A job whose pod was
-// evicted has more than one.
+// evicted has more than one pod, but succeeds or fails once.
 type counts struct{ created, scheduled, running, succeeded, failed, evicted int }
 
 // ended is the number of jobs that will get no other pod.
@@ -178,6 +179,8 @@ func (o *observer) counts(scheduler string) counts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var c counts
+	// A pod that ends well while it is being evicted is replaced all the same.
+	ended := map[outcome]sets.Set[string]{succeeded: {}, failed: {}}
 	for _, life := range o.pods {
 		if life.scheduler != scheduler {
 			continue
@@ -191,14 +194,14 @@ func (o *observer) counts(scheduler string) counts {
 			if life.running {
 				c.running++
 			}
-		case succeeded:
-			c.succeeded++
-		case failed:
-			c.failed++
 		case evicted:
 			c.evicted++
+		default:
+			ended[life.outcome].Insert(life.task)
 		}
 	}
+	c.succeeded = len(ended[succeeded])
+	c.failed = len(ended[failed].Difference(ended[succeeded]))
 	return c
 }
 
