@@ -71,7 +71,7 @@ verify() {
   (cd "$repo" && cp -r --parents "${inputs[@]}" "$copy")
   (cd "$copy" && generate)
   for dir in pkg/apis "$crd_dir"; do
-    diff -ruN --label "$dir" --label "$dir (generated)" "$repo/$dir" "$copy/$dir" || stale=1
+    (cd "$repo" && diff -ruN "$dir" "$copy/$dir") || stale=1
   done
   if ((stale)); then
     echo "Generated files are stale (see above). Run hack/update.sh and commit the result." >&2

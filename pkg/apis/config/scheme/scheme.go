@@ -24,15 +24,15 @@ import (
 	pluginsscheme "sigs.k8s.io/scheduler-plugins/apis/config/scheme"
 
 	"auriga.dev/auriga/pkg/apis/config"
-	"auriga.dev/auriga/pkg/apis/config/v1"
+	v1 "auriga.dev/auriga/pkg/apis/config/v1"
 	"auriga.dev/auriga/pkg/apis/names"
 )
 
 // Client limits, in requests a second, where the configuration states none.
 // The stock 50 caps a scheduler that does two writes a pod at 25 pods a second.
 const (
-	DefaultQPS   float32 = 500
-	DefaultBurst int32   = 1000
+	DefaultQPS   = 500
+	DefaultBurst = 1000
 )
 
 // The scheduler's options read these two schemes and nothing else, and offer

@@ -11,7 +11,7 @@ import (
 	schedconfigv1 "k8s.io/kube-scheduler/config/v1"
 	"k8s.io/utils/ptr"
 
-	"auriga.dev/auriga/pkg/apis/config/v1"
+	v1 "auriga.dev/auriga/pkg/apis/config/v1"
 )
 
 func TestDefaults(t *testing.T) {
