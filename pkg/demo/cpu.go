@@ -20,36 +20,60 @@ import (
 // self is the demo's own process in the report.
 const self = "demo"
 
-// cpuSeconds is the processor time that each process has used so far. It is
-// nil where the system has no /proc.
-func (r *run) cpuSeconds(ctx context.Context) (map[string]float64, error) {
+// cpuTimes are processor times in seconds, since the machine or the process
+// started.
+type cpuTimes struct {
+	processes map[string]float64
+	// busy and total are the whole machine's, other users' processes included.
+	busy, total float64
+}
+
+// cpuTimes reads the processor times now. They are empty where the system has
+// no /proc.
+func (r *run) cpuTimes(ctx context.Context) (cpuTimes, error) {
+	var now cpuTimes
 	state, err := localcluster.Inspect(ctx, r.cluster.DataDir())
 	if err != nil {
-		return nil, err
+		return now, err
 	}
 	proc, err := procfs.NewDefaultFS()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return now, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("read processor times: %w", err)
+		return now, fmt.Errorf("read processor times: %w", err)
 	}
+	machine, err := proc.Stat()
+	if err != nil {
+		return now, fmt.Errorf("read processor times: %w", err)
+	}
+	all := machine.CPUTotal
+	now.busy = all.User + all.Nice + all.System + all.IRQ + all.SoftIRQ + all.Steal
+	now.total = now.busy + all.Idle + all.Iowait
 	pids := map[string]int{self: os.Getpid()}
 	for _, p := range state.Processes {
 		pids[p.Name] = p.PID
 	}
-	used := map[string]float64{}
+	now.processes = map[string]float64{}
 	for name, pid := range pids {
 		process, err := proc.Proc(pid)
 		if err != nil {
-			return nil, fmt.Errorf("read the processor time of %s (pid %d): %w", name, pid, err)
+			return now, fmt.Errorf("read the processor time of %s (pid %d): %w", name, pid, err)
 		}
 		stat, err := process.Stat()
 		if err != nil {
-			return nil, fmt.Errorf("read the processor time of %s (pid %d): %w", name, pid, err)
+			return now, fmt.Errorf("read the processor time of %s (pid %d): %w", name, pid, err)
 		}
-		used[name] = stat.CPUTime()
+		now.processes[name] = stat.CPUTime()
 	}
-	return used, nil
+	return now, nil
+}
+
+// machine sets what used the machine between two readings.
+func (r *Report) machine(before, after cpuTimes, took time.Duration) {
+	r.Processes = cpuShares(before.processes, after.processes, took, r.Cores)
+	if total := after.total - before.total; total > 0 {
+		r.MachineBusy = (after.busy - before.busy) / total
+	}
 }
 
 // cpuShares says what each process used between two readings, busiest first.

@@ -308,7 +308,7 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 		return "", errors.New("the pods' watch did not start")
 	}
 
-	before, err := r.cpuSeconds(ctx)
+	before, err := r.cpuTimes(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -324,11 +324,11 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 	if err := group.Wait(); err != nil {
 		return "", err
 	}
-	after, err := r.cpuSeconds(ctx)
+	after, err := r.cpuTimes(ctx)
 	if err != nil {
 		return "", err
 	}
-	r.report.Processes = cpuShares(before, after, time.Since(start), r.report.Cores)
+	r.report.machine(before, after, time.Since(start))
 
 	capacity := trace.Capacity(r.workload.Nodes)
 	seen := r.observer.result(names.Scheduler, amounts{

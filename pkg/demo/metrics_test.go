@@ -6,6 +6,7 @@ package demo
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -70,6 +71,7 @@ func TestRender(t *testing.T) {
 		ByTenant:             []Group{{Name: "web", Pods: 2000, Scheduled: 2000, QueueWaitSeconds: Distribution{Mean: 0.02, P99: 3}}},
 		DefaultSchedulerPods: Placed{20, 20},
 		Cores:                2,
+		MachineBusy:          0.97,
 		Processes:            []ProcessCPU{{"kube-apiserver", 60, 0.6}, {"etcd", 30, 0.3}, {"kwok", 0.1, 0.001}},
 	}
 	var out strings.Builder
@@ -82,11 +84,25 @@ func TestRender(t *testing.T) {
 		"800 µs", "3.1 ms", "< 20.0 ms  ✓",
 		"60.0 ms", "< 50.0 ms  ✗",
 		"███████████████░░░░░░░░░░░░░░░",
-		"2 cores were 90.1 % busy (kube-apiserver 60.0 %, etcd 30.0 %), so the machine was the limit",
+		"the 2 cores were 97.0 % busy, 6.9 % with processes that are not the demo's (kube-apiserver 60.0 %, etcd 30.0 %). The machine was the limit",
 		"The stock scheduler placed 20 of 20 pods",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestMachine(t *testing.T) {
+	before := cpuTimes{processes: map[string]float64{"etcd": 1}, busy: 10, total: 100}
+	after := cpuTimes{processes: map[string]float64{"etcd": 3, "kwok": 8}, busy: 24, total: 120}
+	got := Report{Cores: 2}
+	got.machine(before, after, 10*time.Second)
+	want := Report{
+		Cores: 2, MachineBusy: 0.7,
+		Processes: []ProcessCPU{{"kwok", 8, 0.4}, {"etcd", 2, 0.1}},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(1e-12, 0)); diff != "" {
+		t.Errorf("machine (-want +got):\n%s", diff)
 	}
 }

@@ -73,24 +73,31 @@ func (r *Report) Render(out io.Writer) error {
 	return nil
 }
 
+// saturated is the share of the cores from which on the machine is the limit.
+const saturated = 0.85
+
 // limit says what bounded the throughput.
 func (r *Report) limit() string {
 	if len(r.Processes) == 0 {
 		return ""
 	}
-	var busy float64
+	var ours float64
 	shares := make([]string, 0, len(r.Processes))
 	for _, p := range r.Processes {
-		busy += p.Share
+		ours += p.Share
 		if p.Share >= 0.01 {
 			shares = append(shares, fmt.Sprintf("%s %s", p.Name, percent(p.Share)))
 		}
 	}
-	verdict := "the arrivals set the pace, not the machine"
-	if busy > 0.85 {
-		verdict = "the machine was the limit, which control plane, workers and scheduler share"
+	text := fmt.Sprintf("While jobs arrived and ran, the %d cores were %s busy", r.Cores, percent(r.MachineBusy))
+	if others := r.MachineBusy - ours; others > 0.05 {
+		text += fmt.Sprintf(", %s with processes that are not the demo's", percent(others))
 	}
-	return fmt.Sprintf("While jobs arrived and ran, %d cores were %s busy (%s), so %s.", r.Cores, percent(busy), strings.Join(shares, ", "), verdict)
+	text += fmt.Sprintf(" (%s).", strings.Join(shares, ", "))
+	if r.MachineBusy > saturated {
+		return text + " The machine was the limit: control plane, workers and scheduler share it."
+	}
+	return text + " The arrivals set the pace, not the machine."
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }

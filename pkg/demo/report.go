@@ -57,6 +57,9 @@ type Report struct {
 	DefaultSchedulerPods Placed `json:"defaultSchedulerPods"`
 	// Processes says where the machine's time went while the workload ran, the busiest first.
 	Processes []ProcessCPU `json:"processes"`
+	// MachineBusy is the share of all cores that was in use meanwhile, by
+	// processes that are not the demo's, too.
+	MachineBusy float64 `json:"machineBusy"`
 	// Cores is the number of this machine's cores.
 	Cores int `json:"cores"`
 	// StageSeconds is how long each stage of the demo took.

@@ -32,6 +32,8 @@ const (
 	image = "registry.k8s.io/pause:3.10"
 	// defaultNamespace has the pods that are for the stock scheduler.
 	defaultNamespace = metav1.NamespaceDefault
+	// foreignDuration is how long a pod for the stock scheduler runs.
+	foreignDuration = 15 * time.Second
 	// creators is how many requests are under way at once.
 	creators = 16
 )
@@ -134,8 +136,11 @@ func foreignPod(i int) *corev1.Pod {
 			Namespace: defaultNamespace,
 			Name:      fmt.Sprintf("foreign-%03d", i),
 			Labels:    map[string]string{workloadLabel: "foreign"},
+			// They end, or each would keep a worker from the jobs that need all of it.
+			Annotations: map[string]string{names.AnnotationRunDuration: foreignDuration.String()},
 		},
 		Spec: corev1.PodSpec{
+			RestartPolicy:                corev1.RestartPolicyNever,
 			AutomountServiceAccountToken: ptr.To(false),
 			Containers: []corev1.Container{{
 				Name:  "task",

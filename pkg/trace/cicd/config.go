@@ -91,7 +91,8 @@ const leastMemory = gib / 4
 // DefaultConfig is the demo's workload: the fitted model, and assumptions about
 // what the history does not tell. Three tenants: web builds often and small,
 // platform builds large, ml trains and asks for GPUs now and then. Jobs ask for
-// 0.25 to 8 cores, 6 % of them for GPUs.
+// 0.25 to 7 cores, 6 % of them for GPUs. The largest leave a worker of Workers
+// what its system pods need: a job that asks for all of one waits for ever.
 func DefaultConfig(jobs int, nodes []trace.Node, seed uint64) Config {
 	priorities := func(critical, high, medium, low, batch float64) Mix[string] {
 		return Mix[string]{
@@ -106,20 +107,20 @@ func DefaultConfig(jobs int, nodes []trace.Node, seed uint64) Config {
 		Tenants: []Tenant{
 			{
 				Name: "web", Share: 0.50, Priorities: priorities(0.05, 0.15, 0.50, 0.20, 0.10),
-				CPUMilli: Mix[int64]{{250, 0.10}, {500, 0.20}, {1000, 0.30}, {2000, 0.25}, {4000, 0.15}},
+				CPUMilli: Mix[int64]{{250, 0.10}, {500, 0.20}, {1000, 0.30}, {2000, 0.25}, {3500, 0.15}},
 			},
 			{
 				Name: "platform", Share: 0.35, Priorities: priorities(0.05, 0.25, 0.40, 0.20, 0.10),
-				CPUMilli: Mix[int64]{{500, 0.05}, {1000, 0.10}, {2000, 0.25}, {4000, 0.40}, {8000, 0.20}},
+				CPUMilli: Mix[int64]{{500, 0.05}, {1000, 0.10}, {2000, 0.25}, {3500, 0.40}, {7000, 0.20}},
 			},
 			{
 				Name: "ml", Share: 0.15, Priorities: priorities(0.02, 0.08, 0.30, 0.30, 0.30), GPUShare: 0.40,
-				CPUMilli: Mix[int64]{{1000, 0.20}, {2000, 0.30}, {4000, 0.40}, {8000, 0.10}},
+				CPUMilli: Mix[int64]{{1000, 0.20}, {2000, 0.30}, {3500, 0.40}, {7000, 0.10}},
 			},
 		},
 		MemoryPerCore:  Mix[int64]{{1 * gib, 0.30}, {2 * gib, 0.50}, {4 * gib, 0.20}},
 		GPUs:           Mix[int64]{{1, 0.70}, {2, 0.20}, {4, 0.10}},
-		CPUMilliPerGPU: 2000, MemoryPerGPU: 8 * gib,
+		CPUMilliPerGPU: 1750, MemoryPerGPU: 7 * gib,
 	}
 }
 

@@ -66,8 +66,8 @@ func TestGenerateGolden(t *testing.T) {
 			j.Name, j.Tenant, j.Priority, j.Arrival.Round(time.Millisecond).String(), j.Duration.Round(10 * time.Millisecond).String(),
 		}, " ") + "\n")
 	}
-	const want = "ci-000000 platform auriga-critical 0s 1.27s\n" +
-		"ci-000001 platform auriga-medium 21ms 1s\n" +
+	const want = "ci-000000 platform auriga-critical 0s 1.46s\n" +
+		"ci-000001 platform auriga-medium 21ms 1.1s\n" +
 		"ci-000002 platform auriga-medium 22ms 1s\n"
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
