@@ -67,8 +67,12 @@ bench: ## Compare with the stock scheduler, alternating in one run; writes out/b
 
 DATA ?=
 
-eval: build ## Measure against public data sets; writes out/eval. DATA=dir
-	@hack/eval.sh "$(DATA)"
+eval: build ## Measure on public data sets; writes out/eval. DATA=folder with the folder ci
+	@test -d "$(DATA)/ci" || { echo 'eval: say where the data sets are: make eval DATA=dir, with the folder dir/ci'; exit 2; }
+	@mkdir -p out/eval
+	@$(BIN)/auriga eval ci --data="$(DATA)/ci"
+	@$(BIN)/auriga eval ci --data="$(DATA)/ci" -o json > out/eval/ci.json
+	@echo 'The same for programs: out/eval/ci.json'
 
 ##@ Ship
 

@@ -98,6 +98,7 @@ programs, and exits with 0 (ok), 1 (failed) or 2 (wrong usage).`,
 	}
 	root.PersistentFlags().VarP(&output, "output", "o", "how to print results: table or json")
 	root.AddCommand(
+		newEval(&output),
 		newValidate(&output),
 		newVersion(&output),
 	)
