@@ -83,9 +83,7 @@ func addStartFlags(flags *pflag.FlagSet, toolsDir *string, timeout *time.Duratio
 func up(ctx context.Context, out io.Writer, dir string, flags ...string) error {
 	state, err := localcluster.Inspect(ctx, dir)
 	if err == nil && state.Phase == localcluster.Ready {
-		fmt.Fprintf(out, "already running, since %s\n", state.Started.Format(time.DateTime))
-		printUse(out, state)
-		return nil
+		return printUse(out, "already running, since "+state.Started.Format(time.DateTime)+"\n", state)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -98,7 +96,7 @@ func up(ctx context.Context, out io.Writer, dir string, flags ...string) error {
 	if err != nil {
 		return err
 	}
-	defer progress.Close()
+	defer progress.Close() //nolint:errcheck // nothing was written
 	supervisor.Stdout, supervisor.Stderr = theirs, theirs
 	if err := supervisor.Start(); err != nil {
 		return errors.Join(err, theirs.Close())
@@ -107,17 +105,15 @@ func up(ctx context.Context, out io.Writer, dir string, flags ...string) error {
 		return err
 	}
 	// If it has ended already, Wait below says how.
-	undo := context.AfterFunc(ctx, func() { _ = supervisor.Process.Signal(syscall.SIGTERM) }) //nolint:errcheck // see above
-	defer undo()
+	undo := context.AfterFunc(ctx, func() { _ = supervisor.Process.Signal(syscall.SIGTERM) })
 
 	// The supervisor closes the pipe when it is ready or has ended.
 	if _, err := io.Copy(out, progress); err != nil {
 		return fmt.Errorf("read the supervisor's progress: %w", err)
 	}
 	state, err = localcluster.Inspect(context.WithoutCancel(ctx), dir)
-	if ctx.Err() == nil && err == nil && state.Phase == localcluster.Ready && state.PID == supervisor.Process.Pid {
-		printUse(out, state)
-		return supervisor.Process.Release()
+	if undo() && err == nil && state.Phase == localcluster.Ready && state.PID == supervisor.Process.Pid {
+		return errors.Join(printUse(out, "", state), supervisor.Process.Release())
 	}
 	// It has said why.
 	err = supervisor.Wait()
@@ -127,8 +123,9 @@ func up(ctx context.Context, out io.Writer, dir string, flags ...string) error {
 	return fmt.Errorf("the cluster did not start: %w", err)
 }
 
-func printUse(out io.Writer, state localcluster.State) {
-	fmt.Fprintf(out, "\nexport KUBECONFIG=%s\nkubectl get nodes\n", state.Kubeconfig)
+func printUse(out io.Writer, intro string, state localcluster.State) error {
+	_, err := fmt.Fprintf(out, "%s\nexport KUBECONFIG=%s\nkubectl get nodes\n", intro, state.Kubeconfig)
+	return err
 }
 
 // newSuperviseCommand is what up starts: it lives as long as the cluster.
@@ -182,7 +179,7 @@ func detach(log string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // nothing was written
 	for _, fd := range []int{1, 2} {
 		if err := unix.Dup2(int(f.Fd()), fd); err != nil {
 			return fmt.Errorf("send output to %s: %w", log, err)
@@ -208,12 +205,12 @@ func newDownCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			message := "ended; %s is removed\n"
 			if !was {
-				fmt.Fprintf(cmd.OutOrStdout(), "nothing to do: no local cluster in %s\n", dir)
-				return nil
+				message = "nothing to do: no local cluster in %s\n"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "ended; %s is removed\n", dir)
-			return nil
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), message, dir)
+			return err
 		},
 	}
 	t.addFlags(cmd.Flags())
@@ -260,7 +257,9 @@ func printState(out io.Writer, state localcluster.State, format string) error {
 		return encoder.Encode(state)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "COMPONENT\tPID\tPORT\tSTATE\tUPTIME\tMESSAGE")
+	// The tabwriter keeps the first error for Flush.
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+	line("COMPONENT\tPID\tPORT\tSTATE\tUPTIME\tMESSAGE")
 	row := func(name string, pid, port int, state string, started time.Time, running bool, message string) {
 		uptime := "-"
 		if running {
@@ -270,20 +269,18 @@ func printState(out io.Writer, state localcluster.State, format string) error {
 		if port != 0 {
 			address = fmt.Sprint(port)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", name, pid, address, state, uptime, firstLine(message))
+		line("%s\t%d\t%s\t%s\t%s\t%s", name, pid, address, state, uptime, firstLine(message))
 	}
 	alive := state.Phase != localcluster.Killed && state.Phase != localcluster.Failed
 	row("supervisor", state.PID, 0, string(state.Phase), state.Started, alive, "")
 	for _, p := range state.Processes {
 		row(p.Name, p.PID, p.Port, string(p.Phase), p.Started, p.Phase != localcluster.ProcessExited, p.Message)
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	err := w.Flush()
+	if state.Error != "" && err == nil {
+		_, err = fmt.Fprintf(out, "\n%s\n", state.Error)
 	}
-	if state.Error != "" {
-		fmt.Fprintf(out, "\n%s\n", state.Error)
-	}
-	return nil
+	return err
 }
 
 func firstLine(s string) string {

@@ -140,7 +140,7 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		return nil, err
 	}
 	if stale {
-		fmt.Fprintf(o.Log, "removed what a dead cluster had left in %s\n", o.DataDir)
+		logf(o.Log, "removed what a dead cluster had left in %s", o.DataDir)
 	}
 
 	for attempt := 1; ; attempt++ {
@@ -151,7 +151,7 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		if attempt == startAttempts || !portTaken(err) || ctx.Err() != nil {
 			break
 		}
-		fmt.Fprintf(o.Log, "another process took a port meanwhile; trying others\n")
+		logf(o.Log, "another process took a port meanwhile; trying others")
 		if err = removeContents(ctx, o.DataDir); err != nil {
 			break
 		}
@@ -228,7 +228,7 @@ func checkSpace(dir string, need uint64) error {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return fmt.Errorf("find the free space of %s: %w", dir, err)
 	}
-	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < need {
+	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < need { //nolint:unconvert // signed on other systems
 		return fmt.Errorf("%d MiB are free, a local cluster needs %d: %w", free>>20, need>>20, syscall.ENOSPC)
 	}
 	return nil
@@ -368,9 +368,11 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return c.stopErr
 }
 
-func (c *Cluster) logf(format string, args ...any) {
-	// Progress is for people; who reads it may be gone.
-	_, _ = fmt.Fprintf(c.log, format+"\n", args...) //nolint:errcheck // see above
+func (c *Cluster) logf(format string, args ...any) { logf(c.log, format, args...) }
+
+// logf writes a line for people. Who reads it may be gone.
+func logf(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...)
 }
 
 // ended makes the last record of a cluster that ended by itself. Its data is of
@@ -393,7 +395,7 @@ func (c *Cluster) writeState() {
 		Phase: Starting, PID: os.Getpid(), Started: c.started, DataDir: c.layout.dir,
 		Kubeconfig: c.Kubeconfig(), Processes: c.supervisor.states(),
 	}
-	cause, stopping := c.supervisor.status()
+	stopping, cause := c.supervisor.status()
 	switch {
 	case cause != nil:
 		s.Phase, s.Error = Failed, explain(cause, s.DataDir).Error()

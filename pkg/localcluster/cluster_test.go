@@ -44,7 +44,7 @@ func TestFreePorts(t *testing.T) {
 			t.Errorf("port %d is not free: %v", port, err)
 			continue
 		}
-		defer l.Close()
+		defer l.Close() //nolint:errcheck // nothing was sent
 	}
 }
 
@@ -322,7 +322,7 @@ func TestInspectAndDown(t *testing.T) {
 		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		go func() { _ = cmd.Wait() }() //nolint:errcheck // it is killed
+		go func() { _ = cmd.Wait() }()
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		if was, err := Down(ctx, state.DataDir); !was || err != nil {
@@ -335,7 +335,7 @@ func TestInspectAndDown(t *testing.T) {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait() //nolint:errcheck // it was killed
+		_ = cmd.Wait()
 		got, err := Inspect(t.Context(), state.DataDir)
 		if err != nil {
 			t.Fatal(err)

@@ -19,9 +19,10 @@ const (
 )
 
 const (
-	// SchedulerQPS and SchedulerBurst limit the stock scheduler's requests.
-	// Give a scheduler that is compared with it the same.
-	SchedulerQPS   = 500
+	// SchedulerQPS limits the stock scheduler's requests, per second. Give a
+	// scheduler that is compared with it the same.
+	SchedulerQPS = 500
+	// SchedulerBurst is how many requests it may send at once.
 	SchedulerBurst = 1000
 
 	serviceCIDR = "10.96.0.0/16"

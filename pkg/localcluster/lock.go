@@ -87,7 +87,7 @@ func openLock(dir string, flags int) (*os.File, error) {
 			return nil, fmt.Errorf("open the lock of the data folder: %w: choose another with --data-dir", err)
 		}
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-			defer f.Close()
+			defer f.Close() //nolint:errcheck // nothing was written
 			if !errors.Is(err, syscall.EWOULDBLOCK) {
 				return nil, fmt.Errorf("lock %s: %w", path, err)
 			}
@@ -96,7 +96,7 @@ func openLock(dir string, flags int) (*os.File, error) {
 				return nil, fmt.Errorf("read %s: %w", path, err)
 			}
 			// Empty for an instant after it was locked: pid 0 then.
-			pid, _ := strconv.Atoi(strings.TrimSpace(string(content))) //nolint:errcheck // see above
+			pid, _ := strconv.Atoi(strings.TrimSpace(string(content)))
 			return nil, &RunningError{DataDir: dir, PID: pid}
 		}
 		// The holder removes the file while it holds the lock; a lock on a

@@ -5,6 +5,7 @@ package localcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -66,7 +67,7 @@ func helper(mode string, args []string) int {
 	case "deaf": // ignore SIGTERM, once it is ready (says so in its log)
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("deaf")
-		time.Sleep(time.Minute) //nolint:forbidigo // a process that does nothing
+		time.Sleep(time.Minute)
 		return 0
 	case "env":
 		fmt.Println(strings.Join(os.Environ(), "\n"))
@@ -88,7 +89,7 @@ func superviseHelpers(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer lock.Close() //nolint:errcheck // it ends with the process
 	f := files{dir}
 	if err := f.mkdirs(); err != nil {
 		return err
@@ -120,9 +121,8 @@ func appendLine(path, line string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	_, err = fmt.Fprintln(f, line)
-	return err
+	return errors.Join(err, f.Close())
 }
 
 // helperSpec starts the test binary in a mode.

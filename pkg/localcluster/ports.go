@@ -18,7 +18,7 @@ func FreePorts(n int) ([]int, error) {
 			return nil, fmt.Errorf("find a free port on 127.0.0.1: %w", err)
 		}
 		// All stay open until the last is found, so that they differ.
-		defer l.Close()
+		defer l.Close() //nolint:errcheck // nothing was sent
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil

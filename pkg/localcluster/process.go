@@ -148,7 +148,7 @@ func (s *supervisor) start(spec ProcessSpec) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // the child writes, and has its own
 	p.cmd = exec.Command(spec.Path, spec.Args...)
 	p.cmd.Dir = s.files.dir
 	p.cmd.Env = slices.Concat(environment(s.files.dir), spec.Env)
@@ -261,7 +261,7 @@ func probe(ctx context.Context, client *http.Client, url string) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // nothing was written
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
@@ -346,15 +346,15 @@ func (s *supervisor) endErrorLocked() error {
 
 // endedBy is the cause of an end that nobody asked for, nil otherwise.
 func (s *supervisor) endedBy() error {
-	cause, _ := s.status()
+	_, cause := s.status()
 	return cause
 }
 
 // status says whether the processes are being ended, and why if nobody asked.
-func (s *supervisor) status() (cause error, stopping bool) {
+func (s *supervisor) status() (stopping bool, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err, s.stopping
+	return s.stopping, s.err
 }
 
 // states are the processes' states, in the order of their start.
@@ -399,7 +399,7 @@ func tail(path string) []string {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // nothing was written
 	if _, err := f.Seek(-tailBytes, io.SeekEnd); err != nil {
 		// Shorter than that: from the start, where the file already is.
 		if _, err := f.Seek(0, io.SeekStart); err != nil {

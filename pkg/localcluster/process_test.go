@@ -237,7 +237,7 @@ func TestKilledSupervisor(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() //nolint:errcheck // it was killed
+	_ = cmd.Wait()
 	for _, p := range state.Processes {
 		eventually(t, p.Name+" dies with its supervisor", func() bool { return gone(p.PID) })
 	}
@@ -274,7 +274,7 @@ func startSupervisorProcess(t *testing.T) (*exec.Cmd, State) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() //nolint:errcheck // it may have ended
+		_ = cmd.Process.Kill()
 	})
 	var state State
 	eventually(t, "the supervisor writes its state", func() bool {

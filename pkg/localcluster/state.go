@@ -18,15 +18,15 @@ const stateFile = "state.json"
 type Phase string
 
 const (
-	// Starting: the supervisor is starting components.
+	// Starting means: the supervisor is starting components.
 	Starting Phase = "starting"
-	// Ready: all components answer their health checks.
+	// Ready means: all components answer their health checks.
 	Ready Phase = "ready"
-	// Stopping: the supervisor is ending the components.
+	// Stopping means: the supervisor is ending the components.
 	Stopping Phase = "stopping"
-	// Failed: a component ended, and the supervisor ended the rest.
+	// Failed means: a component ended, and the supervisor ended the rest.
 	Failed Phase = "failed"
-	// Killed: the supervisor ended without ending the cluster. Never written,
+	// Killed means: the supervisor ended without ending the cluster. Never written,
 	// only concluded by Inspect.
 	Killed Phase = "killed"
 )
@@ -35,14 +35,14 @@ const (
 type ProcessPhase string
 
 const (
-	// ProcessStarting: started, its health check not yet answered.
+	// ProcessStarting means: started, its health check not yet answered.
 	ProcessStarting ProcessPhase = "starting"
-	// ProcessReady: it has answered its health check, or it has none.
+	// ProcessReady means: it has answered its health check, or it has none.
 	ProcessReady ProcessPhase = "ready"
-	// ProcessUnhealthy: running, but its health check fails. Never written,
+	// ProcessUnhealthy means: running, but its health check fails. Never written,
 	// only concluded by Inspect.
 	ProcessUnhealthy ProcessPhase = "unhealthy"
-	// ProcessExited: it has ended.
+	// ProcessExited means: it has ended.
 	ProcessExited ProcessPhase = "exited"
 )
 

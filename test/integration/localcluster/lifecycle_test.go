@@ -269,7 +269,7 @@ func TestFullDisk(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("up ended with %v, want exit status 1", err)
 	}
-	for _, part := range []string{"etcd (pid", "ended: exit status", "file size limit"} {
+	for _, part := range []string{"etcd (pid", "ended: exit status", "failed to create WAL"} {
 		if !strings.Contains(string(out), part) {
 			t.Errorf("no %q in the output", part)
 		}
