@@ -68,6 +68,7 @@ func TestCertificates(t *testing.T) {
 		groups         []string
 	}{
 		{servingPair, clusterCA, "auriga-local", nil},
+		{frontProxyPair, frontProxyCA, "auriga-local:front-proxy", nil},
 		{adminPair, clusterCA, "auriga-local:admin", []string{"system:masters"}},
 		{kubeControllerManager, clusterCA, "system:kube-controller-manager", nil},
 		{kubeScheduler, clusterCA, "system:kube-scheduler", nil},
@@ -80,7 +81,7 @@ func TestCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 			cert := certs[0]
-			for _, ca := range []string{clusterCA, etcdCA} {
+			for _, ca := range []string{clusterCA, etcdCA, frontProxyCA} {
 				roots, err := certutil.NewPool(f.cert(ca))
 				if err != nil {
 					t.Fatal(err)

@@ -30,13 +30,17 @@ const (
 	// must not open the store behind it.
 	clusterCA = "cluster-ca"
 	etcdCA    = "etcd-ca"
+	// Of requests that the API server passes on to an aggregated API.
+	frontProxyCA = "front-proxy-ca"
 	// Key pairs in the folder pki, NAME.crt and NAME.key.
 	servingPair    = "serving"
+	frontProxyPair = "front-proxy"
 	etcdPair       = "etcd"
 	adminPair      = "admin"
 	serviceAccount = "service-account"
 
-	userKwok = "auriga-local:kwok"
+	userKwok       = "auriga-local:kwok"
+	userFrontProxy = "auriga-local:front-proxy"
 
 	certificateLife = 365 * 24 * time.Hour
 )
@@ -109,53 +113,46 @@ func encodePair(cert *x509.Certificate, key crypto.Signer) (keyPair, error) {
 // writeCredentials makes the authorities, certificates, keys and kubeconfigs
 // of a cluster whose API server is at url, all readable by the user only.
 func writeCredentials(f files, url string) error {
-	cluster, err := newAuthority("auriga-local-ca")
-	if err != nil {
-		return fmt.Errorf("make the cluster's certificate authority: %w", err)
-	}
-	etcd, err := newAuthority("auriga-local-etcd-ca")
-	if err != nil {
-		return fmt.Errorf("make etcd's certificate authority: %w", err)
-	}
-	caPEM, err := certutil.EncodeCertificates(cluster.cert)
-	if err != nil {
-		return err
-	}
-	etcdPEM, err := certutil.EncodeCertificates(etcd.cert)
-	if err != nil {
-		return err
+	content := map[string][]byte{}
+	authorities := map[string]*authority{}
+	for _, name := range []string{clusterCA, etcdCA, frontProxyCA} {
+		made, err := newAuthority("auriga-local-" + name)
+		if err != nil {
+			return fmt.Errorf("make the certificate authority %s: %w", name, err)
+		}
+		if content[f.cert(name)], err = certutil.EncodeCertificates(made.cert); err != nil {
+			return fmt.Errorf("make the certificate authority %s: %w", name, err)
+		}
+		authorities[name] = made
 	}
 	tokenKey, err := keyutil.MakeEllipticPrivateKeyPEM()
 	if err != nil {
 		return err
 	}
-	content := map[string][]byte{
-		f.cert(clusterCA):     caPEM,
-		f.cert(etcdCA):        etcdPEM,
-		f.key(serviceAccount): tokenKey,
-	}
+	content[f.key(serviceAccount)] = tokenKey
 
 	for _, c := range []struct {
-		by     *authority
+		by     string
 		name   string
 		user   string
 		groups []string
 		kube   bool // a kubeconfig too
 	}{
-		{etcd, etcdPair, "auriga-local-etcd", nil, false},
-		{cluster, servingPair, "auriga-local", nil, false},
-		{cluster, adminPair, "auriga-local:admin", []string{"system:masters"}, true},
-		{cluster, kubeControllerManager, "system:kube-controller-manager", nil, true},
-		{cluster, kubeScheduler, "system:kube-scheduler", nil, true},
-		{cluster, kwok, userKwok, nil, true},
+		{etcdCA, etcdPair, "auriga-local-etcd", nil, false},
+		{frontProxyCA, frontProxyPair, userFrontProxy, nil, false},
+		{clusterCA, servingPair, "auriga-local", nil, false},
+		{clusterCA, adminPair, "auriga-local:admin", []string{"system:masters"}, true},
+		{clusterCA, kubeControllerManager, "system:kube-controller-manager", nil, true},
+		{clusterCA, kubeScheduler, "system:kube-scheduler", nil, true},
+		{clusterCA, kwok, userKwok, nil, true},
 	} {
-		pair, err := c.by.issue(c.user, c.groups...)
+		pair, err := authorities[c.by].issue(c.user, c.groups...)
 		if err != nil {
 			return fmt.Errorf("make the certificate of %s: %w", c.user, err)
 		}
 		content[f.cert(c.name)], content[f.key(c.name)] = pair.cert, pair.key
 		if c.kube {
-			if content[f.kubeconfig(c.name)], err = kubeconfig(url, caPEM, c.user, pair); err != nil {
+			if content[f.kubeconfig(c.name)], err = kubeconfig(url, content[f.cert(clusterCA)], c.user, pair); err != nil {
 				return fmt.Errorf("make the kubeconfig of %s: %w", c.user, err)
 			}
 		}

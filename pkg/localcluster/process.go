@@ -229,8 +229,11 @@ func (s *supervisor) waitReady(ctx context.Context, client *http.Client, p *Proc
 			return false, s.exitError(p)
 		default:
 		}
-		last = probe(ctx, client, p.spec.HealthURL)
-		return last == nil, nil
+		answer := probe(ctx, client, p.spec.HealthURL)
+		if ctx.Err() == nil { // else the deadline cut it off: the one before says more
+			last = answer
+		}
+		return answer == nil, nil
 	})
 	var exit *ExitError
 	switch {
