@@ -61,8 +61,9 @@ verify: $(TOOLS)/golangci-lint $(TOOLS)/helm $(TOOLS)/kubeconform ## Check forma
 
 WORKLOADS ?=
 REPEAT    ?= 3
+export SIZES PODS
 
-bench: ## Compare with the stock scheduler, alternating in one run; writes out/bench. WORKLOADS=regexp REPEAT=3
+bench: ## Compare with the stock scheduler in one run (20 min); writes out/bench. WORKLOADS=regexp REPEAT=3 SIZES=500,1000
 	@hack/bench.sh "$(WORKLOADS)" "$(REPEAT)"
 
 DATA ?=

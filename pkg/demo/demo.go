@@ -43,8 +43,7 @@ type Options struct {
 	Trace string
 	// ForeignPods is how many pods are submitted for the stock scheduler.
 	ForeignPods int
-	// Rate is the mean of the generated jobs' arrivals per second; 0 is the
-	// generator's default.
+	// Rate is the mean of the generated jobs' arrivals per second.
 	Rate float64
 	// Duration is the time in which a trace's jobs arrive and run, if nothing waits.
 	Duration time.Duration
@@ -77,8 +76,8 @@ func (o *Options) Validate() error {
 	if o.ForeignPods < 0 {
 		errs = append(errs, fmt.Errorf("--foreign-pods is %d: want 0 or more", o.ForeignPods))
 	}
-	if o.Rate < 0 {
-		errs = append(errs, fmt.Errorf("--rate is %g: want 0 (the default) or more", o.Rate))
+	if o.Rate <= 0 {
+		errs = append(errs, fmt.Errorf("--rate is %g: want more than 0", o.Rate))
 	}
 	for _, d := range []struct {
 		flag string
@@ -182,9 +181,7 @@ func (r *run) loadWorkload(context.Context) (string, error) {
 		return "", err
 	}
 	config := cicd.DefaultConfig(r.Jobs, nodes, r.Seed)
-	if r.Rate > 0 {
-		config.Rate = r.Rate
-	}
+	config.Rate = r.Rate
 	generated, err := cicd.Generate(config)
 	if err != nil {
 		return "", err

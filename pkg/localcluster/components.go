@@ -72,6 +72,14 @@ func (l layout) write() error {
 	})
 }
 
+// On a real cluster schedulers, control plane and kubelets have processors of
+// their own. Here they share a few: schedulers, which need little, come first,
+// then what they talk to, then what stands for everything else.
+const (
+	storeNice  = 5  // etcd, kube-apiserver
+	othersNice = 10 // kube-controller-manager, kwok
+)
+
 // component is one of our own binary's.
 func (l layout) component(name string, port int, health string, args ...string) ProcessSpec {
 	return ProcessSpec{
@@ -82,7 +90,7 @@ func (l layout) component(name string, port int, health string, args ...string) 
 
 func (l layout) etcd() ProcessSpec {
 	spec := l.component(etcd, l.ports.etcdClient, "/health", "--config-file="+l.config(etcd))
-	spec.disposable = true
+	spec.disposable, spec.Nice = true, storeNice
 	return spec
 }
 
@@ -142,7 +150,7 @@ func (l layout) apiServer() ProcessSpec {
 		"--max-requests-inflight=1600",
 		"--max-mutating-requests-inflight=800",
 	)
-	spec.disposable = true
+	spec.disposable, spec.Nice = true, storeNice
 	return spec
 }
 
@@ -178,7 +186,9 @@ func (l layout) controllerManager() ProcessSpec {
 		// It would create the default one, outside the data folder.
 		"--flex-volume-plugin-dir="+filepath.Join(l.dir, "tmp", "volume-plugins"),
 	)
-	return l.component(kubeControllerManager, l.ports.controllerManager, "/healthz", args...)
+	spec := l.component(kubeControllerManager, l.ports.controllerManager, "/healthz", args...)
+	spec.Nice = othersNice
+	return spec
 }
 
 func (l layout) scheduler() ProcessSpec {
@@ -197,7 +207,7 @@ clientConnection: {kubeconfig: %q, qps: %d, burst: %d}
 func (l layout) kwokProcess() ProcessSpec {
 	address := fmt.Sprintf("127.0.0.1:%d", l.ports.kwok)
 	return ProcessSpec{
-		Name: kwok, Path: l.kwok, Port: l.ports.kwok, HealthURL: "http://" + address + "/healthz",
+		Name: kwok, Path: l.kwok, Port: l.ports.kwok, HealthURL: "http://" + address + "/healthz", Nice: othersNice,
 		Args: []string{
 			"--config=" + l.config(kwok),
 			"--kubeconfig=" + l.kubeconfig(kwok),

@@ -42,6 +42,9 @@ type ProcessSpec struct {
 	// Empty: ready once started.
 	HealthURL string
 
+	// Nice lowers its priority on the processor, 0 (ours) to 19 (lowest).
+	Nice int
+
 	// lifeline passes the lifeline; see ExitWithSupervisor.
 	lifeline bool
 	// disposable: it has nothing to save and is ended by SIGKILL. The API
@@ -188,9 +191,21 @@ func (s *supervisor) launch(p *Process) error {
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
+	if err := lowerPriority(p.PID(), p.spec.Nice); err != nil {
+		return errors.Join(fmt.Errorf("lower the priority of %s: %w", p.spec.Name, err), p.cmd.Process.Kill(), p.cmd.Wait())
+	}
 	s.processes = append(s.processes, p)
 	go s.watch(p)
 	return nil
+}
+
+// lowerPriority is for the whole process group that the process leads: for the
+// process alone, Linux would take its first thread only.
+func lowerPriority(pid, nice int) error {
+	if nice == 0 {
+		return nil
+	}
+	return syscall.Setpriority(syscall.PRIO_PGRP, pid, nice)
 }
 
 // watch waits for the end of a process.

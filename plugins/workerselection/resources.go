@@ -6,6 +6,7 @@ package workerselection
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/resource"
@@ -38,20 +39,48 @@ func byResources(formula func(*podResources, fwk.NodeInfo) int64) builder {
 }
 
 // byResourcesInCluster is the same for a formula that also needs the cluster's
-// totals, which cost a walk over all nodes for each pod. All nodes, not only
-// the feasible ones: the scheduler may have stopped looking once it had enough
-// of them, and the utilization of a sample is not the cluster's.
+// totals. All nodes, not only the feasible ones: the scheduler may have stopped
+// looking once it had enough of them, and the utilization of a sample is not
+// the cluster's.
 func byResourcesInCluster(formula func(*podResources, fwk.NodeInfo) int64) builder {
 	return func(handle fwk.Handle, args *config.WorkerSelectionArgs) (strategy, error) {
+		cluster := &clusterTotals{resources: args.Resources}
 		return resourceStrategy(args.Resources, formula, func(p *podResources) error {
 			all, err := handle.SnapshotSharedLister().NodeInfos().List()
 			if err != nil {
 				return fmt.Errorf("listing the snapshot's nodes: %w", err)
 			}
-			p.cluster = p.totals(all)
+			p.cluster = cluster.over(all)
 			return nil
 		}), nil
 	}
+}
+
+// totalsLife is for how many pods the cluster's totals are used before they are
+// summed up again: at 5000 nodes that costs more than everything else that the
+// plugin does for a pod. Old totals move the scores of all workers alike, so
+// that they never change which worker is best (see [score.ResourceBalance]).
+const totalsLife = 64
+
+// clusterTotals sums resources over all nodes, now and then.
+type clusterTotals struct {
+	resources []schedconfig.ResourceSpec
+
+	mu     sync.Mutex
+	totals []score.Total // replaced, never changed: pods keep what they were given
+	nodes  int           // of which totals is the sum
+	served int           // pods since then
+}
+
+// over is the sum over nodes, at most totalsLife pods old and over as many nodes.
+func (c *clusterTotals) over(nodes []fwk.NodeInfo) []score.Total {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.totals == nil || c.nodes != len(nodes) || c.served >= totalsLife {
+		c.totals, c.nodes, c.served = totals(c.resources, nodes), len(nodes), 0
+	}
+	c.served++
+	return c.totals
 }
 
 func resourceStrategy(resources []schedconfig.ResourceSpec, formula func(*podResources, fwk.NodeInfo) int64, complete func(*podResources) error) strategy {
@@ -116,21 +145,17 @@ func (p *podResources) on(worker fwk.NodeInfo, buffer *usageBuffer) []score.Usag
 	return usage
 }
 
-// totals sums what the pod asks for over nodes.
-func (p *podResources) totals(nodes []fwk.NodeInfo) []score.Total {
-	totals := make([]score.Total, len(p.resources))
+func totals(resources []schedconfig.ResourceSpec, nodes []fwk.NodeInfo) []score.Total {
+	sums := make([]score.Total, len(resources))
 	for _, node := range nodes {
 		requested, allocatable := node.GetRequested(), node.GetAllocatable()
-		for i := range p.resources {
-			if p.asked[i] <= 0 {
-				continue
-			}
-			name := v1.ResourceName(p.resources[i].Name)
-			totals[i].Requested += float64(amount(requested, name))
-			totals[i].Allocatable += float64(amount(allocatable, name))
+		for i := range resources {
+			name := v1.ResourceName(resources[i].Name)
+			sums[i].Requested += float64(amount(requested, name))
+			sums[i].Allocatable += float64(amount(allocatable, name))
 		}
 	}
-	return totals
+	return sums
 }
 
 // amount is how much of a resource there is: millicores for cpu, else bytes or pieces.
