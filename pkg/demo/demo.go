@@ -154,7 +154,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	r.say("\nThe same for programs: %s", path)
 	if r.report.Failed > 0 {
 		return &r.report, fmt.Errorf("%d of %d jobs did not run to a successful end:\n%s", r.report.Failed, r.report.Pods,
-			strings.Join(r.observer.epitaphs(names.Scheduler, shownFailures), "\n"))
+			strings.Join(r.observer.epitaphs(shownFailures), "\n"))
 	}
 	return &r.report, nil
 }
@@ -328,7 +328,7 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 	r.report.machine(before, after, time.Since(start))
 
 	capacity := trace.Capacity(r.workload.Nodes)
-	seen := r.observer.result(names.Scheduler, amounts{
+	seen := r.observer.result(amounts{
 		cpu: float64(capacity.CPUMilli) / 1000, memory: float64(capacity.MemoryBytes), gpu: float64(capacity.GPUs),
 	})
 	r.report.fill(len(r.workload.Jobs), seen, names.PriorityClasses())

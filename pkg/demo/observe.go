@@ -218,13 +218,13 @@ func (o *observer) obstacles() map[string]int {
 	return reasons
 }
 
-// epitaphs says how pods of a scheduler failed, at most n of them.
-func (o *observer) epitaphs(scheduler string, n int) []string {
+// epitaphs says how Auriga's pods failed, at most n of them.
+func (o *observer) epitaphs(n int) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var all []string
 	for _, life := range o.pods {
-		if life.scheduler == scheduler && life.outcome == failed {
+		if life.scheduler == names.Scheduler && life.outcome == failed {
 			all = append(all, life.epitaph)
 		}
 	}
@@ -232,7 +232,7 @@ func (o *observer) epitaphs(scheduler string, n int) []string {
 	return all[:min(n, len(all))]
 }
 
-// result is what the observer knows at the end about the pods of one scheduler.
+// result is what the observer knows at the end about Auriga's pods.
 type result struct {
 	pods []podLife
 	// firstCreated and lastBound bound the time in which pods were scheduled.
@@ -242,13 +242,13 @@ type result struct {
 	mean, peak amounts
 }
 
-func (o *observer) result(scheduler string, capacity amounts) result {
+func (o *observer) result(capacity amounts) result {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.advance(o.clock.Now())
 	var r result
 	for _, life := range o.pods {
-		if life.scheduler != scheduler {
+		if life.scheduler != names.Scheduler {
 			continue
 		}
 		r.pods = append(r.pods, *life)

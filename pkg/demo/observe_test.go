@@ -76,7 +76,7 @@ func TestObserverUtilization(t *testing.T) {
 	s.at(5, pod("a", "2", bound, phase(corev1.PodSucceeded)), pod("b", "6", bound, phase(corev1.PodFailed)))
 	s.at(7, pod("a", "2", bound, phase(corev1.PodSucceeded))) // seen again: nothing is counted twice
 	s.at(10)
-	got := s.result(names.Scheduler, amounts{cpu: 16})
+	got := s.result(amounts{cpu: 16})
 	// (2*2 + 8*2) / 10 / 16
 	if want := 20.0 / 10 / 16; got.mean.cpu != want {
 		t.Errorf("mean = %v, want %v", got.mean.cpu, want)
@@ -128,7 +128,7 @@ func TestReportFill(t *testing.T) {
 		pod("c", "1", bound, phase(corev1.PodSucceeded)))
 
 	var r Report
-	r.fill(5, s.result(names.Scheduler, amounts{cpu: 4}), names.PriorityClasses()) // the fifth was never seen
+	r.fill(5, s.result(amounts{cpu: 4}), names.PriorityClasses()) // the fifth was never seen
 
 	want := Report{
 		Pods: 5, Scheduled: 3, Failed: 3, SuccessRate: 0.4, PodsPerSecond: 0.75,
@@ -168,7 +168,7 @@ func TestReportPreempted(t *testing.T) {
 	s.at(5, pod("second", "1", owned, bound, phase(corev1.PodSucceeded)))
 
 	var r Report
-	r.fill(1, s.result(names.Scheduler, amounts{cpu: 1}), nil)
+	r.fill(1, s.result(amounts{cpu: 1}), nil)
 	if r.Scheduled != 1 || r.Failed != 0 || r.Preempted != 1 || r.SuccessRate != 1 || r.PodsPerSecond != 0.5 {
 		t.Errorf("report = %+v, want one job scheduled and succeeded, one preemption, two bindings in four seconds", r)
 	}
@@ -180,7 +180,7 @@ func TestReportPreempted(t *testing.T) {
 func TestReportOfNothing(t *testing.T) {
 	s := newStory()
 	var r Report
-	r.fill(0, s.result(names.Scheduler, amounts{}), nil)
+	r.fill(0, s.result(amounts{}), nil)
 	if diff := cmp.Diff(Report{}, r, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}

@@ -23,21 +23,26 @@ const (
 	// which a pod's data is.
 	AnnotationLocalityZone = "auriga.dev/locality-zone"
 
-	// AnnotationSimulatedWorker marks a Node whose kubelet is simulated by kwok,
-	// with the value SimulatedWorker.
+	// AnnotationSimulatedWorker marks a Node whose kubelet kwok simulates; the
+	// value is SimulatedWorker.
 	AnnotationSimulatedWorker = "kwok.x-k8s.io/node"
-	SimulatedWorker           = "fake"
+	// SimulatedWorker is the value of AnnotationSimulatedWorker.
+	SimulatedWorker = "fake"
 
 	// AnnotationRunDuration says how long a pod runs on a simulated worker
 	// before it succeeds: a Go duration such as "1.5s". Real workers ignore it.
 	AnnotationRunDuration = "auriga.dev/run-duration"
 
-	// Priority classes, highest first.
+	// PriorityCritical is the class of what may not wait: rollbacks, hotfixes.
 	PriorityCritical = "auriga-critical"
-	PriorityHigh     = "auriga-high"
-	PriorityMedium   = "auriga-medium"
-	PriorityLow      = "auriga-low"
-	PriorityBatch    = "auriga-batch"
+	// PriorityHigh is the class of what blocks a release.
+	PriorityHigh = "auriga-high"
+	// PriorityMedium is the class of what somebody waits for.
+	PriorityMedium = "auriga-medium"
+	// PriorityLow is the class of what nobody waits for.
+	PriorityLow = "auriga-low"
+	// PriorityBatch is the class of what gives way to everything else.
+	PriorityBatch = "auriga-batch"
 )
 
 // PriorityClasses lists Auriga's priority classes, highest first.
