@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/component-base/version"
 	"k8s.io/utils/clock"
 
 	"auriga.dev/auriga/pkg/apis/names"
@@ -134,10 +135,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		start := time.Now()
 		done, err := stage.do(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
-				err = errors.Join(context.Cause(ctx), ignoreCancelled(err))
-			}
-			return nil, fmt.Errorf("%s: %w", stage.name, err)
+			return nil, fmt.Errorf("%s: %w", stage.name, because(ctx, err))
 		}
 		took := time.Since(start)
 		r.report.StageSeconds = append(r.report.StageSeconds, Stage{stage.name, took.Seconds()})
@@ -163,12 +161,18 @@ func (r *run) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.Out, format+"\n", args...) // a lost line is no reason to end the demo
 }
 
-// ignoreCancelled drops errors that only repeat that the context ended.
-func ignoreCancelled(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return nil
+// because puts what ended ctx, if something did, before an error that may only
+// be its consequence.
+func because(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case cause == nil || errors.Is(err, cause):
+		return err
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return cause
+	default:
+		return errors.Join(cause, err)
 	}
-	return err
 }
 
 // loadWorkload reads the trace or generates a workload.
@@ -235,13 +239,13 @@ func (r *run) startCluster(ctx context.Context) (string, error) {
 	if r.client, err = kubernetes.NewForConfig(config); err != nil {
 		return "", err
 	}
-	version, err := r.client.Discovery().ServerVersion()
+	server, err := r.client.Discovery().ServerVersion()
 	if err != nil {
 		return "", fmt.Errorf("ask the API server for its version: %w", err)
 	}
-	r.report.Versions = map[string]string{"kubernetes": version.GitVersion, "go": runtime.Version()}
+	r.report.Versions = map[string]string{"auriga": version.Get().GitVersion, "kubernetes": server.GitVersion, "go": runtime.Version()}
 	r.report.Cores = runtime.NumCPU()
-	return fmt.Sprintf("etcd, API server, controller manager, stock scheduler and kwok are ready: %s at %s", version.GitVersion, config.Host), nil
+	return fmt.Sprintf("etcd, API server, controller manager, stock scheduler and kwok are ready: %s at %s", server.GitVersion, config.Host), nil
 }
 
 func (r *run) startWorkers(ctx context.Context) (string, error) {

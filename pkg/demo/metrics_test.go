@@ -4,6 +4,9 @@
 package demo
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +107,29 @@ func TestMachine(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(1e-12, 0)); diff != "" {
 		t.Errorf("machine (-want +got):\n%s", diff)
+	}
+}
+
+func TestBecause(t *testing.T) {
+	interrupted := errors.New("interrupt signal received")
+	live := t.Context()
+	ended, cancel := context.WithCancelCause(live)
+	cancel(interrupted)
+	broken := errors.New("broken")
+	for name, tc := range map[string]struct {
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		"nothing ended":     {live, broken, "broken"},
+		"says it already":   {ended, fmt.Errorf("wait: %w", interrupted), "wait: interrupt signal received"},
+		"only repeats it":   {ended, context.Canceled, "interrupt signal received"},
+		"something besides": {ended, broken, "interrupt signal received\nbroken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := because(tc.ctx, tc.err).Error(); got != tc.want {
+				t.Errorf("because = %q, want %q", got, tc.want)
+			}
+		})
 	}
 }

@@ -223,8 +223,8 @@ func TestDemoInterrupted(t *testing.T) {
 			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 				t.Errorf("demo: %v, want exit status 1\n%s%s", err, reached, messages.String())
 			}
-			if !strings.Contains(messages.String(), "cancel") {
-				t.Errorf("it does not say that it was cancelled: %s", messages.String())
+			if !strings.Contains(messages.String(), "interrupt signal received") {
+				t.Errorf("it does not say that it was interrupted: %s", messages.String())
 			}
 			r.nothingLeft(t)
 		})
