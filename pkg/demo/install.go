@@ -15,6 +15,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -130,11 +131,9 @@ func (r *run) writeConfig(ctx context.Context, path, kubeconfig string) error {
 	if err := yaml.UnmarshalStrict([]byte(found.Data[configKey]), &config); err != nil {
 		return fmt.Errorf("read %s in ConfigMap %s: %w", configKey, configMap, err)
 	}
-	connection, ok := config["clientConnection"].(map[string]any)
-	if !ok {
-		return fmt.Errorf("%s in ConfigMap %s states no clientConnection", configKey, configMap)
+	if err := unstructured.SetNestedField(config, kubeconfig, "clientConnection", "kubeconfig"); err != nil {
+		return fmt.Errorf("change %s of ConfigMap %s: %w", configKey, configMap, err)
 	}
-	connection["kubeconfig"] = kubeconfig
 	data, err := yaml.Marshal(config)
 	if err != nil {
 		return fmt.Errorf("encode the scheduler's configuration: %w", err)

@@ -42,6 +42,7 @@ import (
 
 	"auriga.dev/auriga/pkg/apis/names"
 	"auriga.dev/auriga/pkg/localcluster"
+	"auriga.dev/auriga/test/fixtures"
 )
 
 const (
@@ -65,7 +66,7 @@ func startCluster(t *testing.T) *cluster {
 	ctx, cancel := context.WithTimeout(t.Context(), clusterTimeout)
 	defer cancel()
 	started := time.Now()
-	local, err := localcluster.Start(ctx, localcluster.Options{Binary: tool(t, "auriga-local"), DataDir: t.TempDir()})
+	local, err := localcluster.Start(ctx, localcluster.Options{Binary: fixtures.Binary(t, "auriga-local"), DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +277,7 @@ func (c *cluster) schedule(t *testing.T, rendered objects, work func(*testing.T)
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	process, err := c.StartProcess(ctx, localcluster.ProcessSpec{
-		Name: account.Name, Path: tool(t, "auriga-scheduler"), Port: ports[0], HealthURL: "https://" + address + "/readyz",
+		Name: account.Name, Path: fixtures.Binary(t, "auriga-scheduler"), Port: ports[0], HealthURL: "https://" + address + "/readyz",
 		Args: []string{
 			"--config=" + config, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 			"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(ports[0]), "--tls-cert-file=" + cert, "--tls-private-key-file=" + key,

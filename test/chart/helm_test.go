@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"auriga.dev/auriga/pkg/apis/names"
+	"auriga.dev/auriga/test/fixtures"
 )
 
 const (
@@ -38,19 +38,6 @@ var valueSets = map[string][]string{
 	"controller": {"-f", "testdata/controller.yaml"},
 	"profiles":   {"-f", "testdata/profiles.yaml"},
 	"single":     {"-f", "testdata/single.yaml"},
-}
-
-// tool is a binary that `make build` puts into bin.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join(root, "bin", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run `make build` first", err)
-	}
-	return path
 }
 
 // command runs a command and returns its output; err holds what it printed
@@ -74,7 +61,7 @@ func command(t *testing.T, stdin io.Reader, name string, args ...string) (string
 // template runs `helm template`.
 func template(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return command(t, nil, tool(t, "tools/helm"), append([]string{
+	return command(t, nil, fixtures.Binary(t, "tools/helm"), append([]string{
 		"template", release, chart, "--namespace", names.Namespace, "--kube-version", "1.35.8"}, args...)...)
 }
 

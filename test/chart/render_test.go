@@ -25,6 +25,7 @@ import (
 
 	"auriga.dev/auriga/pkg/apis/config/scheme"
 	"auriga.dev/auriga/pkg/apis/names"
+	"auriga.dev/auriga/test/fixtures"
 )
 
 const (
@@ -35,7 +36,7 @@ const (
 func TestLint(t *testing.T) {
 	for name, args := range valueSets {
 		t.Run(name, func(t *testing.T) {
-			out, err := command(t, nil, tool(t, "tools/helm"), append([]string{
+			out, err := command(t, nil, fixtures.Binary(t, "tools/helm"), append([]string{
 				"lint", "--strict", "--kube-version", "1.35.8", chart}, args...)...)
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)
@@ -177,7 +178,7 @@ func TestValidate(t *testing.T) {
 				t.Fatalf("the test pod runs %v", call)
 			}
 			call[last] = path
-			out, err := command(t, nil, tool(t, "auriga"), call[1:]...)
+			out, err := command(t, nil, fixtures.Binary(t, "auriga"), call[1:]...)
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -354,7 +355,7 @@ func TestNames(t *testing.T) {
 			if !slices.Contains(args, "--name-template") {
 				args = append(args, "--name-template", release)
 			}
-			out, err := command(t, nil, tool(t, "tools/helm"), args...)
+			out, err := command(t, nil, fixtures.Binary(t, "tools/helm"), args...)
 			if err != nil {
 				t.Fatal(err)
 			}

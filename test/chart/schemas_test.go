@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"auriga.dev/auriga/test/fixtures"
 )
 
 const (
@@ -153,7 +155,7 @@ func writeSchema(t *testing.T, kind, group, version string, schema map[string]an
 // kubeconform checks manifests against the schemas and returns its complaints.
 func kubeconform(t *testing.T, manifests string) error {
 	t.Helper()
-	out, err := command(t, strings.NewReader(manifests), tool(t, "tools/kubeconform"),
+	out, err := command(t, strings.NewReader(manifests), fixtures.Binary(t, "tools/kubeconform"),
 		"-strict", "-summary",
 		"-schema-location", schemaDir+"/{{.ResourceKind}}{{.KindSuffix}}.json",
 		// The Prometheus operator's; its schema is not ours to keep.

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"auriga.dev/auriga/pkg/localcluster"
+	"auriga.dev/auriga/test/fixtures"
 )
 
 // deadline bounds a start and every wait; generous, for a busy machine.
@@ -34,25 +35,8 @@ func components() []string {
 // binary is bin/auriga-local of this repository.
 func binary(t *testing.T) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	for _, name := range []string{"auriga-local", "tools/kwok"} {
-		if _, err := os.Stat(filepath.Join(dir, "bin", name)); err != nil {
-			t.Fatalf("%v: run `make build` first", err)
-		}
-	}
-	return filepath.Join(dir, "bin", "auriga-local")
+	fixtures.Binary(t, "tools/kwok") // auriga-local looks for it there
+	return fixtures.Binary(t, "auriga-local")
 }
 
 // start starts a cluster in this process, to be stopped with the test.
