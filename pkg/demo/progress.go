@@ -43,7 +43,7 @@ func newProgress(out io.Writer, terminal bool, total int) *progress {
 
 // show is called at any rate; it writes no more often than a reader wants.
 func (p *progress) show(now time.Time, c counts) error {
-	text := fmt.Sprintf("%d submitted, %d scheduled, %d running, %d done", c.created, c.scheduled, c.running, c.ended())
+	text := fmt.Sprintf("%d pods, %d scheduled, %d running, %d jobs done", c.created, c.scheduled, c.running, c.ended())
 	if p.bar != nil {
 		p.bar.Describe(text)
 		return p.bar.Set(c.ended())

@@ -201,7 +201,7 @@ func TestDemoOfBadTrace(t *testing.T) {
 
 // Ctrl-C at any stage leaves no process and no file.
 func TestDemoInterrupted(t *testing.T) {
-	for _, stage := range []string{"2/7", "3/7", "4/7", "5/7", "submitted"} {
+	for _, stage := range []string{"2/7", "3/7", "4/7", "5/7", "jobs done"} {
 		t.Run(strings.ReplaceAll(stage, "/", " of "), func(t *testing.T) {
 			r := newDemo(t, "--nodes=40", "--jobs=400", "--rate=10", "--foreign-pods=1")
 			output, err := r.StdoutPipe()
