@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -54,6 +55,8 @@ func (r *run) installChart(ctx context.Context) (string, error) {
 		"--kubeconfig", r.cluster.Kubeconfig())
 	// Nothing of the user's own helm is read or written.
 	command.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	// Ctrl-C reaches it through the context, as it does everything else here.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 10 * time.Second
 	var output bytes.Buffer
