@@ -22,7 +22,8 @@ type WorkerSelectionArgs struct {
 
 	// resources are the resources that LeastLoaded, MostFree, ResourceBalance
 	// and BinPacking look at, each with its relative weight (1 to 100). A
-	// strategy uses those of them that the pod asks for.
+	// strategy uses those of them that the pod asks for; ResourceBalance also
+	// looks at the worker's others, and MostFree ignores how large a weight is.
 	// Default: cpu and memory, weight 1 each.
 	// +listType=map
 	// +listMapKey=name
