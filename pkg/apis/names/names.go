@@ -11,13 +11,24 @@ const (
 	Scheduler = "auriga"
 	// Lease is the name of the scheduler's leader-election Lease.
 	Lease = "auriga-scheduler"
+	// ControllerLease is the name of the controller's leader-election Lease.
+	ControllerLease = "auriga-controller"
+	// FieldManagerNodeProfiler owns the labels of worker profiles in
+	// server-side apply.
+	FieldManagerNodeProfiler = "auriga-node-profiler"
 	// Namespace is where Auriga is installed unless told otherwise.
 	Namespace = "auriga-system"
 
 	// LabelTenant says whose pod it is; without it the namespace is the tenant.
 	LabelTenant = "auriga.dev/tenant"
-	// LabelGPUModel is the node label that names the GPUs' model.
+	// LabelGPUModel is the node label that names the GPUs' model. The node
+	// profiler sets it where GPU feature discovery says it and nobody else has.
 	LabelGPUModel = "auriga.dev/gpu-model"
+	// LabelPipeline names the pipeline run that a job or pod belongs to. Those
+	// of a namespace with the same value are one run.
+	LabelPipeline = "auriga.dev/pipeline"
+	// LabelPool is the node label that names a worker's pool, unless told otherwise.
+	LabelPool = "auriga.dev/pool"
 
 	// AnnotationLocalityZone names the zone (topology.kubernetes.io/zone) in
 	// which a pod's data is.
@@ -33,6 +44,13 @@ const (
 	// before it succeeds: a Go duration such as "1.5s". Real workers ignore it.
 	AnnotationRunDuration = "auriga.dev/run-duration"
 
+	// AnnotationUsage says what a pod really uses on a simulated worker, as
+	// "cpu=2,memory=4Gi": cores and bytes, as Kubernetes quantities. Optional keys
+	// are disk (share of the time that a disk is busy, 0 to 1) and network (bytes
+	// per second, sent and received alike). A key left out means 40 % of what the
+	// pod requests; of disk and network, nothing. Real workers ignore it.
+	AnnotationUsage = "auriga.dev/usage"
+
 	// PriorityCritical is the class of what may not wait: rollbacks, hotfixes.
 	PriorityCritical = "auriga-critical"
 	// PriorityHigh is the class of what blocks a release.
@@ -44,6 +62,35 @@ const (
 	// PriorityBatch is the class of what gives way to everything else.
 	PriorityBatch = "auriga-batch"
 )
+
+// The worker's profile: node labels that the node profiler keeps, each only if
+// its value is known and nobody else has set it. LabelGPUModel is one of them.
+const (
+	// LabelCPUArch is the processor's architecture in Go's words: amd64, arm64.
+	LabelCPUArch = "auriga.dev/cpu-arch"
+	// LabelCPUModel is vendor, family and model number: Intel-6-143.
+	LabelCPUModel = "auriga.dev/cpu-model"
+	// LabelGPUCount is the number of physical GPUs.
+	LabelGPUCount = "auriga.dev/gpu-count"
+	// LabelGPUMemoryMiB is the memory of one GPU in MiB.
+	LabelGPUMemoryMiB = "auriga.dev/gpu-memory-mib"
+	// LabelStorage is the fastest kind of local disk: nvme, ssd or hdd.
+	LabelStorage = "auriga.dev/storage"
+	// LabelZone is the failure zone.
+	LabelZone = "auriga.dev/zone"
+	// LabelRegion is the region.
+	LabelRegion = "auriga.dev/region"
+	// LabelPowerProfile is the class of power per processor: low, standard or high.
+	LabelPowerProfile = "auriga.dev/power-profile"
+)
+
+// ProfileLabels lists the labels of a worker's profile.
+func ProfileLabels() []string {
+	return []string{
+		LabelCPUArch, LabelCPUModel, LabelGPUModel, LabelGPUCount, LabelGPUMemoryMiB,
+		LabelStorage, LabelZone, LabelRegion, LabelPowerProfile,
+	}
+}
 
 // PriorityClasses lists Auriga's priority classes, highest first.
 func PriorityClasses() []string {
