@@ -34,6 +34,10 @@ const (
 	// which a pod's data is.
 	AnnotationLocalityZone = "auriga.dev/locality-zone"
 
+	// AnnotationTraceparent is the W3C trace context (traceparent) of whoever
+	// submitted a pod; the trace of its scheduling hangs below it.
+	AnnotationTraceparent = "auriga.dev/traceparent"
+
 	// AnnotationSimulatedWorker marks a Node whose kubelet kwok simulates; the
 	// value is SimulatedWorker.
 	AnnotationSimulatedWorker = "kwok.x-k8s.io/node"
