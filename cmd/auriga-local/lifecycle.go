@@ -74,7 +74,7 @@ func newUpCommand() *cobra.Command {
 }
 
 func addStartFlags(flags *pflag.FlagSet, toolsDir *string, timeout *time.Duration) {
-	flags.StringVar(toolsDir, "tools-dir", "", "folder of the binary kwok (default: the folder tools beside auriga-local)")
+	flags.StringVar(toolsDir, "tools-dir", "", "folder of the binaries kwok and prometheus (default: the folder tools beside auriga-local)")
 	flags.DurationVar(timeout, "timeout", 2*time.Minute, "how long the start may take")
 }
 
@@ -277,6 +277,9 @@ func printState(out io.Writer, state localcluster.State, format string) error {
 		row(p.Name, p.PID, p.Port, string(p.Phase), p.Started, p.Phase != localcluster.ProcessExited, p.Message)
 	}
 	err := w.Flush()
+	if alive && state.Prometheus != "" && err == nil {
+		_, err = fmt.Fprintf(out, "\nPrometheus: %s\n", state.Prometheus)
+	}
 	if state.Error != "" && err == nil {
 		_, err = fmt.Fprintf(out, "\n%s\n", state.Error)
 	}

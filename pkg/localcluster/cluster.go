@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,9 +39,15 @@ type Options struct {
 	DataDir string
 	// Binary is auriga-local. Default: the running executable.
 	Binary string
-	// ToolsDir is the folder of kwok's binary. Default: the folder "tools"
-	// beside Binary.
+	// ToolsDir is the folder of the binaries kwok and prometheus. Default: the
+	// folder "tools" beside Binary.
 	ToolsDir string
+	// ScrapeInterval is how often Prometheus reads the metrics of the simulated
+	// nodes and of the targets that AddScrapeTarget adds. Default: 5 seconds, for
+	// a toy; a scrape of 1000 nodes is worth 15.
+	ScrapeInterval time.Duration
+	// RuleFiles are files with Prometheus' recording and alerting rules.
+	RuleFiles []string
 	// StartTimeout bounds Start. Default: 2 minutes.
 	StartTimeout time.Duration
 	// StopGrace is how long all processes together may take to end after
@@ -62,6 +69,12 @@ func (o Options) complete() (Options, error) {
 	if o.StopGrace == 0 {
 		o.StopGrace = 10 * time.Second
 	}
+	if o.ScrapeInterval == 0 {
+		o.ScrapeInterval = 5 * time.Second
+	}
+	if o.ScrapeInterval < time.Second {
+		return o, fmt.Errorf("a scrape interval of %v is too short: want at least 1s", o.ScrapeInterval)
+	}
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
@@ -81,7 +94,12 @@ func (o Options) complete() (Options, error) {
 	if o.ToolsDir == "" {
 		o.ToolsDir = filepath.Join(filepath.Dir(o.Binary), "tools")
 	}
-	for _, p := range []*string{&o.Binary, &o.ToolsDir, &o.DataDir} {
+	o.RuleFiles = slices.Clone(o.RuleFiles)
+	paths := []*string{&o.Binary, &o.ToolsDir, &o.DataDir}
+	for i := range o.RuleFiles {
+		paths = append(paths, &o.RuleFiles[i])
+	}
+	for _, p := range paths {
 		if *p == "" {
 			continue
 		}
@@ -91,15 +109,16 @@ func (o Options) complete() (Options, error) {
 		}
 		*p = abs
 	}
-	for _, binary := range []string{o.Binary, o.kwok()} {
+	for _, binary := range []string{o.Binary, o.kwok(), o.prometheus()} {
 		if _, err := exec.LookPath(binary); err != nil {
-			return o, fmt.Errorf("a binary is missing: %w: run `make build`, or name the folder of kwok with --tools-dir", err)
+			return o, fmt.Errorf("a binary is missing: %w: run `make build`, or name the folder of kwok and prometheus with --tools-dir", err)
 		}
 	}
 	return o, nil
 }
 
-func (o Options) kwok() string { return filepath.Join(o.ToolsDir, kwok) }
+func (o Options) kwok() string       { return filepath.Join(o.ToolsDir, kwok) }
+func (o Options) prometheus() string { return filepath.Join(o.ToolsDir, prometheus) }
 
 // Cluster is a running control plane.
 type Cluster struct {
@@ -192,7 +211,8 @@ func start(ctx context.Context, o Options, lock *os.File) (*Cluster, error) {
 	}
 	c := &Cluster{
 		options: o, lock: lock, started: time.Now(),
-		layout: layout{files: files{o.DataDir}, ports: ports, binary: o.Binary, kwok: o.kwok()},
+		layout: layout{files: files{o.DataDir}, ports: ports, binary: o.Binary, kwok: o.kwok(),
+			scrape: scraping{binary: o.prometheus(), interval: o.ScrapeInterval, rules: o.RuleFiles}},
 	}
 	if err := c.layout.write(); err != nil {
 		return nil, fmt.Errorf("write the cluster's configuration: %w", err)
@@ -262,6 +282,12 @@ func (c *Cluster) startComponents(ctx context.Context) error {
 			return err
 		}
 		return c.startAndWait(ctx, c.layout.kwokProcess())
+	})
+	g.Go(func() error {
+		if err := createPrometheusRoles(ctx, admin); err != nil {
+			return err
+		}
+		return c.startAndWait(ctx, c.layout.prometheusProcess())
 	})
 	return g.Wait()
 }
@@ -393,7 +419,7 @@ func (c *Cluster) writeState() {
 	defer c.mu.Unlock()
 	s := State{
 		Phase: Starting, PID: os.Getpid(), Started: c.started, DataDir: c.layout.dir,
-		Kubeconfig: c.Kubeconfig(), Processes: c.supervisor.states(),
+		Kubeconfig: c.Kubeconfig(), Prometheus: c.PrometheusURL(), Processes: c.supervisor.states(),
 	}
 	stopping, cause := c.supervisor.status()
 	switch {

@@ -73,6 +73,7 @@ func TestCertificates(t *testing.T) {
 		{kubeControllerManager, clusterCA, "system:kube-controller-manager", nil},
 		{kubeScheduler, clusterCA, "system:kube-scheduler", nil},
 		{kwok, clusterCA, "auriga-local:kwok", nil},
+		{prometheus, clusterCA, "auriga-local:prometheus", nil},
 		{etcdPair, etcdCA, "auriga-local-etcd", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -183,6 +184,12 @@ func TestKwokConfiguration(t *testing.T) {
 	if n := strings.Count(config, `"`+names.AnnotationRunDuration+`"`); n != 2 {
 		t.Errorf("the annotation %s is used %d times, want 2: to choose pods and to delay", names.AnnotationRunDuration, n)
 	}
+	if !strings.Contains(config, `"`+names.AnnotationUsage+`"`) {
+		t.Errorf("the annotation %s is not read", names.AnnotationUsage)
+	}
+	if !strings.Contains(config, "path: "+metricsPath+"\n") {
+		t.Errorf("the metrics are not at %s, where Prometheus looks for them", metricsPath)
+	}
 	if strings.Contains(config, "jitterDuration") {
 		t.Error("durations are not exact")
 	}
@@ -194,12 +201,14 @@ func TestKwokConfiguration(t *testing.T) {
 	}
 }
 
-// fakeTools is a folder with something that passes for kwok.
+// fakeTools is a folder with something that passes for kwok and Prometheus.
 func fakeTools(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(os.Args[0], filepath.Join(dir, kwok)); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{kwok, prometheus} {
+		if err := os.Symlink(os.Args[0], filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
@@ -216,6 +225,13 @@ func TestStartFailures(t *testing.T) {
 			name: "no kwok",
 			o:    func(t *testing.T) Options { return Options{ToolsDir: t.TempDir()} },
 			want: []string{"make build", "--tools-dir"}, is: os.ErrNotExist,
+		},
+		{
+			name: "scrape interval",
+			o: func(t *testing.T) Options {
+				return Options{ToolsDir: fakeTools(t), ScrapeInterval: time.Millisecond}
+			},
+			want: []string{"1ms", "at least 1s"},
 		},
 		{
 			name: "no auriga-local",

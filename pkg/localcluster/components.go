@@ -16,6 +16,7 @@ const (
 	kubeControllerManager = "kube-controller-manager"
 	kubeScheduler         = "kube-scheduler"
 	kwok                  = "kwok"
+	prometheus            = "prometheus"
 )
 
 const (
@@ -37,20 +38,21 @@ type layout struct {
 	ports  ports
 	binary string // auriga-local
 	kwok   string
+	scrape scraping
 }
 
 // ports are the ports on 127.0.0.1 that components listen on.
 type ports struct {
-	etcdClient, etcdPeer, apiServer, controllerManager, scheduler, kwok int
+	etcdClient, etcdPeer, apiServer, controllerManager, scheduler, kwok, prometheus int
 }
 
 // pickPorts chooses free ones.
 func pickPorts() (ports, error) {
-	p, err := FreePorts(6)
+	p, err := FreePorts(7)
 	if err != nil {
 		return ports{}, err
 	}
-	return ports{p[0], p[1], p[2], p[3], p[4], p[5]}, nil
+	return ports{p[0], p[1], p[2], p[3], p[4], p[5], p[6]}, nil
 }
 
 func https(port int, path string) string {
@@ -65,10 +67,15 @@ func (l layout) write() error {
 	if err := writeCredentials(l.files, https(l.ports.apiServer, "")); err != nil {
 		return err
 	}
+	scrape, err := l.prometheusConfig()
+	if err != nil {
+		return err
+	}
 	return writeFiles(map[string][]byte{
 		l.config(etcd):          []byte(l.etcdConfig()),
 		l.config(kubeScheduler): []byte(l.schedulerConfig()),
 		l.config(kwok):          kwokConfig,
+		l.config(prometheus):    scrape,
 	})
 }
 
@@ -77,7 +84,7 @@ func (l layout) write() error {
 // then what they talk to, then what stands for everything else.
 const (
 	storeNice  = 5  // etcd, kube-apiserver
-	othersNice = 10 // kube-controller-manager, kwok
+	othersNice = 10 // kube-controller-manager, kwok, Prometheus
 )
 
 // component is one of our own binary's.
@@ -212,7 +219,8 @@ func (l layout) kwokProcess() ProcessSpec {
 			"--config=" + l.config(kwok),
 			"--kubeconfig=" + l.kubeconfig(kwok),
 			"--server-address=" + address,
-			"-v=WARN",
+			// It warns of every node without pods, at every scrape.
+			"-v=ERROR",
 		},
 	}
 }

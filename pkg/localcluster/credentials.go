@@ -40,6 +40,7 @@ const (
 	serviceAccount = "service-account"
 
 	userKwok       = "auriga-local:kwok"
+	userPrometheus = "auriga-local:prometheus"
 	userFrontProxy = "auriga-local:front-proxy"
 
 	certificateLife = 365 * 24 * time.Hour
@@ -145,6 +146,7 @@ func writeCredentials(f files, url string) error {
 		{clusterCA, kubeControllerManager, "system:kube-controller-manager", nil, true},
 		{clusterCA, kubeScheduler, "system:kube-scheduler", nil, true},
 		{clusterCA, kwok, userKwok, nil, true},
+		{clusterCA, prometheus, userPrometheus, nil, false},
 	} {
 		pair, err := authorities[c.by].issue(c.user, c.groups...)
 		if err != nil {
@@ -213,6 +215,7 @@ type files struct{ dir string }
 func (f files) cert(name string) string   { return filepath.Join(f.dir, "pki", name+".crt") }
 func (f files) key(name string) string    { return filepath.Join(f.dir, "pki", name+".key") }
 func (f files) config(name string) string { return filepath.Join(f.dir, "etc", name+".yaml") }
+func (f files) targets() string           { return filepath.Join(f.dir, "etc", "prometheus-targets") }
 func (f files) log(name string) string    { return filepath.Join(f.dir, "logs", name+".log") }
 
 func (f files) kubeconfig(name string) string {
@@ -224,7 +227,7 @@ func (f files) kubeconfig(name string) string {
 
 // mkdirs makes the subfolders.
 func (f files) mkdirs() error {
-	for _, d := range []string{"pki", "etc", "etcd", "tmp", "logs"} {
+	for _, d := range []string{"pki", "etc", "etc/prometheus-targets", "etcd", "prometheus", "tmp", "logs"} {
 		if err := os.MkdirAll(filepath.Join(f.dir, d), 0o700); err != nil {
 			return err
 		}

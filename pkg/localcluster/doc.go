@@ -3,18 +3,21 @@
 
 // Package localcluster runs a real Kubernetes control plane on this machine
 // for demos and tests: etcd, kube-apiserver, kube-controller-manager, the stock
-// kube-scheduler and kwok, which plays the kubelets of simulated nodes.
+// kube-scheduler, kwok, which plays the kubelets of simulated nodes, and
+// Prometheus, which reads node_exporter's series of these nodes from kwok.
 //
 //	Start ─ claim the folder (flock), write certificates and configurations
 //	      ─ etcd ─> kube-apiserver ─┬─> kube-controller-manager
 //	                                ├─> kube-scheduler
-//	                                └─> roles for kwok ─> kwok
+//	                                ├─> roles for kwok ─> kwok
+//	                                └─> role for Prometheus ─> prometheus
 //	      ─ ready: every component answers its health check, and the default
 //	        ServiceAccount exists, so that pods can be created
 //
-// What goes in: Options, and two binaries: auriga-local, which contains the
-// four components (they are started as "auriga-local component NAME"), and kwok.
-// What comes out: a Cluster with the administrator's kubeconfig.
+// What goes in: Options, and three binaries: auriga-local, which contains the
+// four components (they are started as "auriga-local component NAME"), kwok and
+// prometheus. What comes out: a Cluster with the administrator's kubeconfig and
+// Prometheus' URL.
 //
 // The data folder holds everything and nothing is written elsewhere:
 //
@@ -22,7 +25,8 @@
 //	state.json        State, replaced atomically at every change
 //	admin.kubeconfig  credentials of a member of system:masters
 //	pki/ etc/         keys and certificates (mode 0600), configurations
-//	etcd/ tmp/        etcd's data, the components' temporary files
+//	etc/prometheus-targets/  what AddScrapeTarget adds
+//	etcd/ prometheus/ tmp/  the stores' data, the components' temporary files
 //	logs/             one file for each process, and supervisor.log
 //
 // Invariants:

@@ -75,6 +75,26 @@ func createKwokRoles(ctx context.Context, admin, asKwok kubernetes.Interface) er
 	return nil
 }
 
+// createPrometheusRoles lets Prometheus read the metrics of whoever asks the API
+// server about its users, and nothing else.
+func createPrometheusRoles(ctx context.Context, admin kubernetes.Interface) error {
+	meta := metav1.ObjectMeta{Name: userPrometheus}
+	if _, err := admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
+		ObjectMeta: meta,
+		Rules:      []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
+	}, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create Prometheus' ClusterRole: %w", err)
+	}
+	if _, err := admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: meta,
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: userPrometheus}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: userPrometheus},
+	}, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create Prometheus' ClusterRoleBinding: %w", err)
+	}
+	return nil
+}
+
 // waitServiceAccount waits for the default ServiceAccount: no pod can be
 // created before kube-controller-manager has made it.
 func waitServiceAccount(ctx context.Context, admin kubernetes.Interface) error {

@@ -48,11 +48,13 @@ const (
 
 // State is what a supervisor writes about its cluster, in the file state.json.
 type State struct {
-	Phase      Phase          `json:"phase"`
-	PID        int            `json:"pid"`
-	Started    time.Time      `json:"started"`
-	DataDir    string         `json:"dataDir"`
-	Kubeconfig string         `json:"kubeconfig"`
+	Phase      Phase     `json:"phase"`
+	PID        int       `json:"pid"`
+	Started    time.Time `json:"started"`
+	DataDir    string    `json:"dataDir"`
+	Kubeconfig string    `json:"kubeconfig"`
+	// Prometheus is its URL.
+	Prometheus string         `json:"prometheus"`
 	Error      string         `json:"error,omitempty"`
 	Processes  []ProcessState `json:"processes"`
 }

@@ -191,7 +191,7 @@ func TestKilledComponentOfUp(t *testing.T) {
 
 // TestInterruptedUp: Ctrl-C at any stage leaves no process and no file.
 func TestInterruptedUp(t *testing.T) {
-	for _, stage := range []string{"", "etcd", "kube-apiserver", "kwok", "kube-controller-manager"} {
+	for _, stage := range []string{"", "etcd", "kube-apiserver", "kwok", "prometheus", "kube-controller-manager"} {
 		t.Run("after "+stage, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			cmd := exec.Command(binary(t), "up", "--data-dir="+dir)
@@ -244,6 +244,9 @@ func TestTakenPort(t *testing.T) {
 	script := fmt.Sprintf("#!/bin/sh\nif [ -e %[1]s ]; then exec %[2]s \"$@\"; fi\ntouch %[1]s\necho 'listen tcp: bind: address already in use'\nexit 1\n",
 		marker, filepath.Join(filepath.Dir(binary(t)), "tools", "kwok"))
 	if err := os.WriteFile(filepath.Join(tools, "kwok"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(filepath.Dir(binary(t)), "tools", "prometheus"), filepath.Join(tools, "prometheus")); err != nil {
 		t.Fatal(err)
 	}
 	cluster := start(t, localcluster.Options{ToolsDir: tools})

@@ -29,13 +29,14 @@ const deadline = 2 * time.Minute
 
 // components are what a cluster consists of, in the order of their names.
 func components() []string {
-	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
+	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "prometheus"}
 }
 
 // binary is bin/auriga-local of this repository.
 func binary(t *testing.T) string {
 	t.Helper()
-	fixtures.Binary(t, "tools/kwok") // auriga-local looks for it there
+	fixtures.Binary(t, "tools/kwok") // auriga-local looks for them there
+	fixtures.Binary(t, "tools/prometheus")
 	return fixtures.Binary(t, "auriga-local")
 }
 
