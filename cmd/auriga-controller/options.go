@@ -1,0 +1,142 @@
+// Copyright The Auriga Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"auriga.dev/auriga/pkg/apis/names"
+	"auriga.dev/auriga/pkg/controllers/jobmetrics"
+	"auriga.dev/auriga/pkg/controllers/nodeprofile"
+)
+
+// options are the values of the flags.
+type options struct {
+	kubeconfig string
+	qps        float32 // requests per second
+	burst      int
+
+	leaderElect    bool
+	leaseName      string
+	leaseNamespace string
+
+	metricsAddress string
+	probeAddress   string
+	certFile       string
+	keyFile        string
+
+	prometheusAddress string
+	prometheusConfig  string
+	profileInterval   time.Duration
+	storageQuery      string
+	powerQuery        string
+
+	schedulers    []string
+	successWindow time.Duration
+	poolLabel     string
+}
+
+func defaultOptions() *options {
+	return &options{
+		// The first pass over a cluster writes every Node once; after that
+		// there is little to do.
+		qps: 100, burst: 200,
+		leaderElect: true, leaseName: names.ControllerLease, leaseNamespace: names.Namespace,
+		metricsAddress: ":10260", probeAddress: ":10261",
+		profileInterval: 5 * time.Minute,
+		storageQuery:    nodeprofile.DefaultStorageQuery,
+		powerQuery:      nodeprofile.DefaultPowerQuery,
+		schedulers:      []string{names.Scheduler},
+		successWindow:   jobmetrics.DefaultWindow,
+		poolLabel:       names.LabelPool,
+	}
+}
+
+func (o *options) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig file; without it, the service account of the pod it runs in")
+	f.Float32Var(&o.qps, "kube-api-qps", o.qps, "requests to the API server per second")
+	f.IntVar(&o.burst, "kube-api-burst", o.burst, "requests to the API server that may exceed --kube-api-qps for a moment")
+
+	f.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "work only while elected; needed with more than one replica")
+	f.StringVar(&o.leaseName, "leader-elect-resource-name", o.leaseName, "name of the Lease")
+	f.StringVar(&o.leaseNamespace, "leader-elect-resource-namespace", o.leaseNamespace, "namespace of the Lease")
+
+	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "address of the metrics, over HTTPS with authentication and authorization; 0 for none")
+	f.StringVar(&o.probeAddress, "health-probe-bind-address", o.probeAddress, "address of /livez and /readyz, over HTTP; 0 for none")
+	f.StringVar(&o.certFile, "tls-cert-file", o.certFile, "certificate of the metrics, PEM, read again when it changes; without it, a self-signed one")
+	f.StringVar(&o.keyFile, "tls-private-key-file", o.keyFile, "private key of --tls-cert-file, PEM")
+
+	f.StringVar(&o.prometheusAddress, "prometheus-address", o.prometheusAddress, "URL of Prometheus, such as http://prometheus:9090; without it, profiles are made from the cluster alone")
+	f.StringVar(&o.prometheusConfig, "prometheus-http-config-file", o.prometheusConfig, "how to reach Prometheus (authorization, TLS, proxy): a file in the format of Prometheus' http_config")
+	f.DurationVar(&o.profileInterval, "profile-interval", o.profileInterval, "time between two questions to Prometheus about the workers' hardware")
+	f.StringVar(&o.storageQuery, "storage-query", o.storageQuery, "PromQL for the disks of all workers: series with the labels device and rotational; empty for none")
+	f.StringVar(&o.powerQuery, "power-query", o.powerQuery, "PromQL for the highest power of all workers' processors in watts; empty for none")
+
+	f.StringSliceVar(&o.schedulers, "scheduler-name", o.schedulers, "schedulerName whose jobs are measured; repeatable")
+	f.DurationVar(&o.successWindow, "success-window", o.successWindow, "time over which cicd_pipeline_success_rate is taken")
+	f.StringVar(&o.poolLabel, "pool-label", o.poolLabel, "node label that names a worker's pool; workers without it are in the pool default")
+}
+
+// validate says everything that is wrong with the flags.
+func (o *options) validate() []error {
+	var errs []error
+	refuse := func(flag string, value any, accepted string) {
+		errs = append(errs, fmt.Errorf("--%s=%v: must be %s", flag, value, accepted))
+	}
+	if o.qps <= 0 {
+		refuse("kube-api-qps", o.qps, "more than 0")
+	}
+	if o.burst < 1 {
+		refuse("kube-api-burst", o.burst, "1 or more")
+	}
+	if o.leaderElect {
+		if len(validation.IsDNS1123Subdomain(o.leaseName)) > 0 {
+			refuse("leader-elect-resource-name", o.leaseName, "the name of a Lease: lower-case letters, digits, '-' and '.'")
+		}
+		if len(validation.IsDNS1123Label(o.leaseNamespace)) > 0 {
+			refuse("leader-elect-resource-namespace", o.leaseNamespace, "the name of a namespace: lower-case letters, digits and '-'")
+		}
+	}
+	for _, address := range []struct{ flag, value string }{
+		{"metrics-bind-address", o.metricsAddress}, {"health-probe-bind-address", o.probeAddress},
+	} {
+		if _, _, err := net.SplitHostPort(address.value); err != nil && address.value != "0" {
+			refuse(address.flag, address.value, `HOST:PORT or :PORT, or 0 for none`)
+		}
+	}
+	if (o.certFile == "") != (o.keyFile == "") {
+		errs = append(errs, fmt.Errorf("--tls-cert-file=%s and --tls-private-key-file=%s: give both or neither", o.certFile, o.keyFile))
+	}
+	if o.prometheusAddress != "" {
+		if u, err := url.Parse(o.prometheusAddress); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			refuse("prometheus-address", o.prometheusAddress, "a URL with http or https and a host, such as http://prometheus:9090")
+		}
+	} else if o.prometheusConfig != "" {
+		errs = append(errs, fmt.Errorf("--prometheus-http-config-file=%s: has no meaning without --prometheus-address", o.prometheusConfig))
+	}
+	if o.profileInterval < time.Second {
+		refuse("profile-interval", o.profileInterval, "1s or more")
+	}
+	if o.successWindow < time.Second {
+		refuse("success-window", o.successWindow, "1s or more")
+	}
+	if len(o.schedulers) == 0 {
+		refuse("scheduler-name", `""`, "given at least once")
+	}
+	for _, name := range o.schedulers {
+		if name == "" {
+			refuse("scheduler-name", `""`, "a schedulerName")
+		}
+	}
+	if len(validation.IsQualifiedName(o.poolLabel)) > 0 {
+		refuse("pool-label", o.poolLabel, "the name of a label, such as "+names.LabelPool)
+	}
+	return errs
+}
