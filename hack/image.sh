@@ -45,7 +45,7 @@ install_buildah() {
   }
 }
 
-for binary in auriga-scheduler auriga; do
+for binary in auriga-scheduler auriga-controller auriga; do
   if [[ ! -x bin/$binary ]]; then
     echo "hack/image.sh: bin/$binary is missing: run \`make build\` first." >&2
     exit 1
@@ -83,4 +83,4 @@ tar --create --file "$out/auriga.tar" --directory "$work/layout" \
 size() { numfmt --to=iec-i --suffix=B "$1"; }
 echo "image    auriga:$version on $base, built in $((SECONDS - start)) s"
 echo "digest   $(cat "$work/digest")"
-echo "size     $(size "$(stat -c %s bin/auriga-scheduler bin/auriga | awk '{n += $1} END {print n}')") unpacked, $(size "$(stat -c %s "$out/auriga.tar")") as $out/auriga.tar"
+echo "size     $(size "$(stat -c %s bin/auriga-scheduler bin/auriga-controller bin/auriga | awk '{n += $1} END {print n}')") unpacked, $(size "$(stat -c %s "$out/auriga.tar")") as $out/auriga.tar"

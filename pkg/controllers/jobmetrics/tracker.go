@@ -63,9 +63,11 @@ type tracker struct {
 	outcomes []outcome
 }
 
-// newTracker counts jobs that end from since on. API times have whole seconds.
+// newTracker counts jobs that end from since on. API times are whole seconds,
+// rounded down: a job that was never seen unfinished and ended in the second of
+// since is taken for an older one, so that nothing counts twice.
 func newTracker(since time.Time, window time.Duration) *tracker {
-	return &tracker{since: since.Truncate(time.Second), window: window, counted: map[string]bool{}}
+	return &tracker{since: since, window: window, counted: map[string]bool{}}
 }
 
 // observe takes a look at a job and says whether it is to be counted now.
