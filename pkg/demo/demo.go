@@ -220,7 +220,9 @@ func (r *run) readTrace() (string, error) {
 }
 
 func (r *run) startCluster(ctx context.Context) (string, error) {
-	cluster, err := localcluster.Start(ctx, localcluster.Options{Binary: r.Binary, Log: indent{r.Out}})
+	cluster, err := localcluster.Start(ctx, localcluster.Options{
+		Binary: r.Binary, Log: indent{r.Out}, ScrapeInterval: scrapeInterval(len(r.workload.Nodes)),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -245,7 +247,16 @@ func (r *run) startCluster(ctx context.Context) (string, error) {
 	}
 	r.report.Versions = map[string]string{"auriga": version.Get().GitVersion, "kubernetes": server.GitVersion, "go": runtime.Version()}
 	r.report.Cores = runtime.NumCPU()
-	return fmt.Sprintf("etcd, API server, controller manager, stock scheduler and kwok are ready: %s at %s", server.GitVersion, config.Host), nil
+	return fmt.Sprintf("etcd, API server, controller manager, stock scheduler, kwok and Prometheus are ready: %s at %s", server.GitVersion, config.Host), nil
+}
+
+// scrapeInterval is how often Prometheus reads the workers' metrics: kwok
+// computes each of them anew, on the processors that everything shares.
+func scrapeInterval(workers int) time.Duration {
+	if workers > 250 {
+		return 15 * time.Second
+	}
+	return 5 * time.Second
 }
 
 func (r *run) startWorkers(ctx context.Context) (string, error) {

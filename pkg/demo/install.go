@@ -171,7 +171,8 @@ func (r *run) runScheduler(ctx context.Context, config, kubeconfig string) error
 		return err
 	}
 	r.scheduler.logFile = process.LogFile()
-	return nil
+	return r.cluster.AddScrapeTarget(schedulerName, "https://"+r.scheduler.address+"/metrics",
+		map[string]string{"namespace": names.Namespace})
 }
 
 // awaitLeader waits until the scheduler holds its lease.
