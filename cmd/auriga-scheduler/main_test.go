@@ -57,13 +57,14 @@ func TestHelpAndVersion(t *testing.T) {
 		wantErr bool
 	}{
 		"help": {args: []string{"--help"}, want: []string{
-			"auriga-scheduler", "spec.schedulerName", "auriga validate",
+			"auriga-scheduler", "spec.schedulerName", "auriga validate", "--tracing-config-file",
 			`(default "auriga-scheduler")`, `(default "auriga-system")`, "(default 500)", "(default 1000)",
 		}},
 		"version":          {args: []string{"--version"}, want: []string{"Kubernetes v"}},
 		"unknown flag":     {args: []string{"--confg", "x"}, want: []string{"unknown flag: --confg"}, wantErr: true},
 		"unknown argument": {args: []string{"x"}, want: []string{`does not take any arguments, got ["x"]`}, wantErr: true},
 		"missing config":   {args: []string{"--config", "/none.yaml"}, want: []string{"/none.yaml"}, wantErr: true},
+		"missing tracing":  {args: []string{"--tracing-config-file", "/none.yaml"}, want: []string{"--tracing-config-file", "/none.yaml"}, wantErr: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := scheduler(t, tc.args...)

@@ -28,7 +28,7 @@ const module = "auriga.dev/auriga"
 var layers = [][]string{
 	{"cmd"},
 	{"pkg/demo"},
-	{"pkg/localcluster", "pkg/validate", "pkg/sim", "plugins", "pkg/controllers"},
+	{"pkg/localcluster", "pkg/validate", "pkg/sim", "pkg/schedulertrace", "plugins", "pkg/controllers"},
 	{"pkg/capacity/prometheus", "pkg/plan", "pkg/explain", "pkg/telemetry", "pkg/apis/config"},
 	{"pkg/score", "pkg/trace"},
 	{"pkg/apis/names", "pkg/apis/auriga"},
@@ -45,7 +45,7 @@ var notInPure = []string{
 
 // knowScheduler may import k8s.io/kubernetes.
 var knowScheduler = []string{
-	"cmd/auriga-scheduler", "cmd/auriga-local", "plugins", "pkg/sim", "pkg/validate", "pkg/apis/config", "test",
+	"cmd/auriga-scheduler", "cmd/auriga-local", "plugins", "pkg/sim", "pkg/schedulertrace", "pkg/validate", "pkg/apis/config", "test",
 }
 
 // listed is what `go list` says of a package.
