@@ -21,6 +21,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -215,6 +216,7 @@ func TestCluster(t *testing.T) {
 			w.devices(t)
 			w.preemption(t)
 		})
+		used = used.Union(c.control(t, rendered))
 
 		// Every right is used, but for those whose occasion cannot be made here.
 		role := one[rbacv1.ClusterRole](t, rendered, "ClusterRole")
@@ -223,6 +225,8 @@ func TestCluster(t *testing.T) {
 			"patch core/events", "patch events.k8s.io/events",
 			// A claim changed by somebody else in the same moment; a placement taken back.
 			"get resource.k8s.io/resourceclaims", "patch resource.k8s.io/resourceclaims/status",
+			// Nothing has been lent yet.
+			"create core/pods/eviction",
 			// Kubernetes 1.36.
 			"update resource.k8s.io/resourceclaims/binding", "patch resource.k8s.io/resourceclaims/binding",
 		)
@@ -232,7 +236,7 @@ func TestCluster(t *testing.T) {
 		}
 		lease := expand(t, one[rbacv1.Role](t, rendered, "Role").Rules)
 		if diff := gocmp.Diff([]string{}, sets.List(lease.Difference(used))); diff != "" {
-			t.Errorf("rights to the Lease that nothing uses (+):\n%s", diff)
+			t.Errorf("rights to the Leases that nothing uses (+):\n%s", diff)
 		}
 	})
 
@@ -257,8 +261,7 @@ func TestCluster(t *testing.T) {
 }
 
 // schedule runs auriga-scheduler as the chart's ServiceAccount with the chart's
-// configuration while work runs, and returns the permissions that it used. It
-// fails if any request was refused.
+// configuration while work runs, and returns the permissions that it used.
 func (c *cluster) schedule(t *testing.T, rendered objects, work func(*testing.T)) permissions {
 	t.Helper()
 	account := one[corev1.ServiceAccount](t, rendered, "ServiceAccount")
@@ -291,9 +294,79 @@ func (c *cluster) schedule(t *testing.T, rendered objects, work func(*testing.T)
 		t.Fatal(err)
 	}
 	work(t)
-	c.readMetrics(t, address)
+	c.readMetrics(t, address, "scheduler_schedule_attempts_total")
+	return c.permissions(t, process)
+}
 
-	ctx, cancel = context.WithTimeout(t.Context(), stopTimeout)
+// control runs auriga-controller as the chart's ServiceAccount with the chart's
+// flags until it has labelled the workers and written about a label that it
+// leaves alone, and returns the permissions that it used.
+func (c *cluster) control(t *testing.T, rendered objects) permissions {
+	t.Helper()
+	const kept = "worker-b"
+	c.label(t, kept, names.LabelZone, "mine")
+	account := one[corev1.ServiceAccount](t, rendered, "ServiceAccount")
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	c.writeKubeconfig(t, kubeconfig, c.token(t, account.Namespace, account.Name))
+	ports, err := localcluster.FreePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, probes := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	cert, key := c.ServingCertificate()
+	containers := one[appsv1.Deployment](t, rendered, "Deployment").Spec.Template.Spec.Containers
+	// A flag that is given again counts as given last.
+	args := append(containers[len(containers)-1].Args,
+		"--kubeconfig="+kubeconfig, "--metrics-bind-address="+metrics, "--health-probe-bind-address="+probes,
+		"--tls-cert-file="+cert, "--tls-private-key-file="+key, "--v="+strconv.Itoa(requestLog))
+
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
+	defer cancel()
+	process, err := c.StartProcess(ctx, localcluster.ProcessSpec{
+		Name: account.Name + "-controller", Path: fixtures.Binary(t, "auriga-controller"), Args: args,
+		Port: ports[0], HealthURL: "http://" + probes + "/readyz",
+		Env: []string{"KUBE_FEATURE_WatchListClient=false"}, // as for the scheduler
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func(ctx context.Context) error {
+		node, err := c.client.CoreV1().Nodes().Get(ctx, "worker-a", metav1.GetOptions{})
+		if err == nil && node.Labels[names.LabelZone] != "zone-1" {
+			err = fmt.Errorf("%s has no profile: %v", node.Name, node.Labels)
+		}
+		return err
+	})
+	eventually(t, func(ctx context.Context) error {
+		events, err := c.client.EventsV1().Events("").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, event := range events.Items {
+			if event.Reason == "ProfileLabelKept" && event.Regarding.Name == kept {
+				return nil
+			}
+		}
+		return fmt.Errorf("no event about the label of %s", kept)
+	})
+	c.readMetrics(t, metrics, "auriga_node_profile_info")
+	return c.permissions(t, process)
+}
+
+// label sets a label of a node.
+func (c *cluster) label(t *testing.T, node, label, value string) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, label, value)
+	if _, err := c.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// permissions ends a process that logs its requests and returns what they
+// needed. It fails if any was refused.
+func (c *cluster) permissions(t *testing.T, process *localcluster.Process) permissions {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), stopTimeout)
 	defer cancel()
 	if err := c.StopProcess(ctx, process); err != nil {
 		t.Fatal(err)
@@ -354,9 +427,9 @@ func writeConfig(t *testing.T, path, data, kubeconfig string) {
 	}
 }
 
-// readMetrics reads /metrics as Prometheus does, with a token: the scheduler
-// asks the API server whose it is and what that one may do.
-func (c *cluster) readMetrics(t *testing.T, address string) {
+// readMetrics reads /metrics as Prometheus does, with a token: the server asks
+// the API server whose it is and what that one may do. want is one of the metrics.
+func (c *cluster) readMetrics(t *testing.T, address, want string) {
 	t.Helper()
 	const reader = "metrics-reader"
 	meta := metav1.ObjectMeta{Name: reader}
@@ -398,7 +471,7 @@ func (c *cluster) readMetrics(t *testing.T, address string) {
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != http.StatusOK || !strings.Contains(string(body), "scheduler_schedule_attempts_total") {
+	if resp.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
 		t.Errorf("metrics: %s: %.200s", resp.Status, body)
 	}
 }
@@ -420,7 +493,7 @@ func (c *cluster) applyTyped(t *testing.T, object any) {
 
 var response = regexp.MustCompile(`"Response" (?:.* )?verb="([A-Z]+)" url="([^"]+)"`)
 
-// requests returns what the requests in a scheduler's log need permission for.
+// requests returns what the requests in a process's log need permission for.
 func requests(t *testing.T, log string) permissions {
 	t.Helper()
 	used := permissions{}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
 	"sigs.k8s.io/yaml"
 
+	"auriga.dev/auriga/pkg/apis/names"
 	aurigaplugins "auriga.dev/auriga/plugins"
 )
 
@@ -66,6 +67,7 @@ func TestKnownPlugins(t *testing.T) {
 	type rules map[string][]string
 	var known struct {
 		Base         rules            `json:"base"`
+		Controller   rules            `json:"controller"`
 		Defaults     []string         `json:"defaults"`
 		Plugins      map[string]rules `json:"plugins"`
 		FeatureGates map[string]rules `json:"featureGates"`
@@ -184,7 +186,8 @@ func TestDerivedPermissions(t *testing.T) {
 			},
 		},
 		"controller off": {
-			args: append(slices.Clone(valueSets["controller"]), "--set", "controller.enabled=false,scheduler.featureGates=null"),
+			args:   append(slices.Clone(valueSets["controller"]), "--set", "controller.enabled=false,scheduler.featureGates=null"),
+			absent: []string{"patch core/nodes", "create core/pods/eviction", "list batch/jobs", "watch batch/jobs"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,7 +202,7 @@ func TestDerivedPermissions(t *testing.T) {
 	}
 
 	// One plugin of each kind that a scheduler cannot do without.
-	bare := clusterRole(t, "--set-json", `profiles=[{"schedulerName":"a","plugins":{"multiPoint":{"disabled":[{"name":"*"}],"enabled":[{"name":"PrioritySort"},{"name":"DefaultBinder"}]}}}]`)
+	bare := clusterRole(t, "--set", "controller.enabled=false", "--set-json", `profiles=[{"schedulerName":"a","plugins":{"multiPoint":{"disabled":[{"name":"*"}],"enabled":[{"name":"PrioritySort"},{"name":"DefaultBinder"}]}}}]`)
 	if diff := gocmp.Diff([]string{
 		"create authentication.k8s.io/tokenreviews",
 		"create authorization.k8s.io/subjectaccessreviews",
@@ -228,8 +231,8 @@ func TestDerivedPermissions(t *testing.T) {
 	}
 }
 
-// TestNotWiderThanStock: Auriga may do nothing that Kubernetes does not allow
-// its own scheduler, but for one right that Kubernetes 1.36 asks for.
+// TestNotWiderThanStock: Auriga's scheduler may do nothing that Kubernetes does
+// not allow its own, but for one right that Kubernetes 1.36 asks for.
 func TestNotWiderThanStock(t *testing.T) {
 	var stock []rbacv1.PolicyRule
 	for _, role := range bootstrappolicy.ClusterRoles() {
@@ -237,22 +240,28 @@ func TestNotWiderThanStock(t *testing.T) {
 			stock = append(stock, role.Rules...)
 		}
 	}
-	_, wider := validation.Covers(stock, one[rbacv1.ClusterRole](t, render(t), "ClusterRole").Rules)
+	_, wider := validation.Covers(stock, one[rbacv1.ClusterRole](t, render(t, "--set", "controller.enabled=false"), "ClusterRole").Rules)
 	want := sets.New(permission("update", "resource.k8s.io", "resourceclaims/binding"), permission("patch", "resource.k8s.io", "resourceclaims/binding"))
 	if diff := gocmp.Diff(sets.List(want), sets.List(expand(t, wider))); diff != "" {
 		t.Errorf("beyond the stock scheduler (-want +got):\n%s", diff)
 	}
 }
 
-// TestLeaseRole: the Lease by its name, in the release's namespace only.
+// TestLeaseRole: the Leases by their names, in the release's namespace only.
 func TestLeaseRole(t *testing.T) {
-	want := []rbacv1.PolicyRule{
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"mine"}, Verbs: []string{"get", "update"}},
-	}
-	role := one[rbacv1.Role](t, render(t, "--set", "scheduler.leaderElection.resourceName=mine"), "Role")
-	if diff := gocmp.Diff(want, role.Rules); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for set, leases := range map[string][]string{
+		"scheduler.leaderElection.resourceName=mine":                          {"mine", names.ControllerLease},
+		"controller.leaderElection.resourceName=mine":                         {names.Lease, "mine"},
+		"scheduler.leaderElection.resourceName=mine,controller.enabled=false": {"mine"},
+	} {
+		want := []rbacv1.PolicyRule{
+			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
+			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: leases, Verbs: []string{"get", "update"}},
+		}
+		role := one[rbacv1.Role](t, render(t, "--set", set), "Role")
+		if diff := gocmp.Diff(want, role.Rules); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", set, diff)
+		}
 	}
 	noElection := render(t, "--set", "scheduler.leaderElection.enabled=false,scheduler.replicas=1")
 	if got := noElection.find("Role"); len(got) != 0 {

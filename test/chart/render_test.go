@@ -5,6 +5,8 @@ package chart
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,14 +19,18 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config"
 	psaapi "k8s.io/pod-security-admission/api"
 	psa "k8s.io/pod-security-admission/policy"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
 
 	"auriga.dev/auriga/pkg/apis/config/scheme"
 	"auriga.dev/auriga/pkg/apis/names"
+	"auriga.dev/auriga/pkg/telemetry"
+	aurigaplugins "auriga.dev/auriga/plugins"
 	"auriga.dev/auriga/test/fixtures"
 )
 
@@ -70,6 +76,11 @@ func TestBadValues(t *testing.T) {
 		"percentage":            {[]string{"--set", "scheduler.percentageOfNodesToScore=101"}, []string{"/scheduler/percentageOfNodesToScore", "got 101, want 100"}},
 		"no election":           {[]string{"--set", "scheduler.leaderElection.enabled=false"}, []string{"scheduler.replicas is 2", "set replicas to 1"}},
 		"stolen lease":          {[]string{"--set", "scheduler.leaderElection.resourceName=kube-scheduler"}, []string{"default scheduler's Lease", "auriga-scheduler"}},
+		"one lease for two":     {[]string{"--set", "controller.leaderElection.resourceName=auriga-scheduler"}, []string{"both auriga-scheduler", "different names"}},
+		"prometheus":            {[]string{"--set", "prometheus.address=prometheus:9090"}, []string{"/prometheus/address"}},
+		"secret for nothing":    {[]string{"--set", "prometheus.httpConfigSecret.name=s"}, []string{"prometheus.address is not"}},
+		"sampling":              {[]string{"--set", "tracing.samplingRatePerMillion=1000001"}, []string{"/tracing/samplingRatePerMillion", "maximum: got 1.000001"}},
+		"controller flag":       {[]string{"--set", "controller.args={x}"}, []string{"/controller/args/0"}},
 		"no account":            {[]string{"--set", "serviceAccount.create=false"}, []string{"serviceAccount.name is required"}},
 		"priority class":        {[]string{"--set", "priorityClasses.classes.auriga-huge.value=5"}, []string{"/priorityClasses/classes", "'auriga-huge' not allowed"}},
 		"reserved priority":     {[]string{"--set", "priorityClasses.classes.auriga-high.value=2000000000"}, []string{"/priorityClasses/classes/auriga-high/value"}},
@@ -268,20 +279,160 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestController: where it runs, what it is told, where it is asked.
 func TestController(t *testing.T) {
-	containers := func(args ...string) []string {
-		var found []string
+	containers := func(args ...string) map[string]corev1.Container {
+		found := map[string]corev1.Container{}
 		for _, c := range one[appsv1.Deployment](t, render(t, args...), "Deployment").Spec.Template.Spec.Containers {
-			found = append(found, c.Name+" "+c.Image)
+			found[c.Name] = c
 		}
 		return found
 	}
-	if diff := gocmp.Diff([]string{"scheduler auriga:0.1.0"}, containers()); diff != "" {
+	byDefault := containers()["controller"]
+	if diff := gocmp.Diff([]string{
+		"--leader-elect=true", "--leader-elect-resource-name=" + names.ControllerLease, "--leader-elect-resource-namespace=" + names.Namespace,
+		"--kube-api-qps=100", "--kube-api-burst=200", "--metrics-bind-address=:10260", "--health-probe-bind-address=:10261",
+		"--scheduler-name=" + names.Scheduler, "--pool-label=" + names.LabelPool, "--v=2",
+	}, byDefault.Args); diff != "" {
 		t.Errorf("default (-want +got):\n%s", diff)
 	}
+	if len(byDefault.VolumeMounts) != 0 {
+		t.Errorf("default: mounts %v", byDefault.VolumeMounts)
+	}
+	for path, probe := range map[string]*corev1.Probe{"/livez": byDefault.LivenessProbe, "/readyz": byDefault.ReadinessProbe} {
+		if get := probe.HTTPGet; get.Path != path || get.Port.StrVal != "probes" {
+			t.Errorf("probe %s: %+v", path, get)
+		}
+	}
+
 	const image = "registry.example.com/ci/auriga@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	if diff := gocmp.Diff([]string{"scheduler " + image, "controller " + image}, containers(valueSets["controller"]...)); diff != "" {
-		t.Errorf("enabled (-want +got):\n%s", diff)
+	full := containers(valueSets["controller"]...)
+	if diff := gocmp.Diff([]string{image, image}, []string{full["scheduler"].Image, full["controller"].Image}); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+	if diff := gocmp.Diff([]string{
+		"--leader-elect=true", "--leader-elect-resource-name=ci-controller", "--leader-elect-resource-namespace=" + names.Namespace,
+		"--kube-api-qps=12.5", "--kube-api-burst=20", "--metrics-bind-address=:10260", "--health-probe-bind-address=:10261",
+		"--scheduler-name=" + names.Scheduler, "--pool-label=example.com/pool",
+		"--prometheus-address=https://prometheus.monitoring:9090/path", "--prometheus-http-config-file=/etc/auriga-prometheus/http_config.yaml",
+		"--v=4", "--profile-interval=10m",
+	}, full["controller"].Args); diff != "" {
+		t.Errorf("everything set (-want +got):\n%s", diff)
+	}
+	if got := containers("--set", "controller.enabled=false"); len(got) != 1 {
+		t.Errorf("disabled: containers %v", slices.Collect(maps.Keys(got)))
+	}
+	several := containers(valueSets["profiles"]...)["controller"].Args
+	for _, want := range []string{"--scheduler-name=spread", "--scheduler-name=bare"} {
+		if !slices.Contains(several, want) {
+			t.Errorf("no %s among %v", want, several)
+		}
+	}
+
+	// The metrics of both are found by their ports' names.
+	for args, want := range map[string][]string{"controller.enabled=true": {"https", "controller"}, "controller.enabled=false": {"https"}} {
+		rendered := render(t, "--set", "metrics.serviceMonitor.enabled=true,"+args)
+		var ports []string
+		for _, port := range one[corev1.Service](t, rendered, "Service").Spec.Ports {
+			ports = append(ports, port.Name)
+		}
+		if diff := gocmp.Diff(want, ports); diff != "" {
+			t.Errorf("%s: ports of the Service (-want +got):\n%s", args, diff)
+		}
+		endpoints, _, err := unstructured.NestedSlice(rendered.find("ServiceMonitor")[0].Object, "spec", "endpoints")
+		if err != nil || len(endpoints) != len(want) {
+			t.Errorf("%s: %d endpoints, want %d: %v", args, len(endpoints), len(want), err)
+		}
+	}
+}
+
+// TestPrometheus: RealCapacity is told about it where it is on and says nothing
+// itself; the Secret is a file in all containers that may read it.
+func TestPrometheus(t *testing.T) {
+	const given = `[
+		{"schedulerName":"silent","plugins":{"multiPoint":{"enabled":[{"name":"RealCapacity"}]}}},
+		{"schedulerName":"args","plugins":{"score":{"enabled":[{"name":"RealCapacity"}]}},"pluginConfig":[{"name":"RealCapacity","args":{"x":1}}]},
+		{"schedulerName":"own","plugins":{"score":{"enabled":[{"name":"RealCapacity"}]}},"pluginConfig":[{"name":"RealCapacity","args":{"prometheus":{"address":"http://own"}}}]},
+		{"schedulerName":"off"}]`
+	args := []string{"--set-json", "profiles=" + given}
+	if !slices.Contains(slices.Collect(maps.Keys(aurigaplugins.Registry())), "RealCapacity") {
+		args = append(args, "--set-json", `rbac.plugins={"RealCapacity":[]}`)
+	}
+	prometheus := func(args ...string) map[string]any {
+		var config struct {
+			Profiles []struct {
+				SchedulerName string
+				PluginConfig  []struct {
+					Name string
+					Args map[string]any
+				}
+			}
+		}
+		if err := yaml.Unmarshal([]byte(one[corev1.ConfigMap](t, render(t, args...), "ConfigMap").Data[configKey]), &config); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]any{}
+		for _, profile := range config.Profiles {
+			for _, entry := range profile.PluginConfig {
+				got[profile.SchedulerName] = entry.Args["prometheus"]
+			}
+		}
+		return got
+	}
+	own := map[string]any{"address": "http://own"}
+	if diff := gocmp.Diff(map[string]any{"args": nil, "own": own}, prometheus(args...)); diff != "" {
+		t.Errorf("no address (-want +got):\n%s", diff)
+	}
+	args = append(args, "--set", "prometheus.address=http://p:9090")
+	told := map[string]any{"address": "http://p:9090"}
+	if diff := gocmp.Diff(map[string]any{"silent": told, "args": told, "own": own}, prometheus(args...)); diff != "" {
+		t.Errorf("address (-want +got):\n%s", diff)
+	}
+	args = append(args, "--set", "prometheus.httpConfigSecret.name=s,prometheus.httpConfigSecret.key=k")
+	told["httpConfigFile"] = "/etc/auriga-prometheus/http_config.yaml"
+	if diff := gocmp.Diff(map[string]any{"silent": told, "args": told, "own": own}, prometheus(args...)); diff != "" {
+		t.Errorf("with a Secret (-want +got):\n%s", diff)
+	}
+	rendered := render(t, args...)
+	for _, pod := range []corev1.PodSpec{one[appsv1.Deployment](t, rendered, "Deployment").Spec.Template.Spec, one[corev1.Pod](t, rendered, "Pod").Spec} {
+		volume := pod.Volumes[1]
+		if volume.Secret == nil || volume.Secret.SecretName != "s" || volume.Secret.Items[0].Key != "k" || volume.Secret.Items[0].Path != "http_config.yaml" {
+			t.Errorf("volume: %+v", volume)
+		}
+		for _, container := range pod.Containers {
+			if !slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool {
+				return m.Name == volume.Name && m.MountPath == "/etc/auriga-prometheus" && m.ReadOnly
+			}) {
+				t.Errorf("container %s does not get the file", container.Name)
+			}
+		}
+	}
+}
+
+// TestTracing: the scheduler reads what the chart writes.
+func TestTracing(t *testing.T) {
+	const key, flag = "tracing.yaml", "--tracing-config-file=/etc/auriga/tracing.yaml"
+	flags := func(o objects) []string {
+		return one[appsv1.Deployment](t, o, "Deployment").Spec.Template.Spec.Containers[0].Args
+	}
+	rendered := render(t)
+	if _, written := one[corev1.ConfigMap](t, rendered, "ConfigMap").Data[key]; written || slices.Contains(flags(rendered), flag) {
+		t.Error("traces are on by default")
+	}
+	rendered = render(t, "--set", "tracing.endpoint=collector:4317,tracing.samplingRatePerMillion=500000")
+	if !slices.Contains(flags(rendered), flag) {
+		t.Errorf("no %s among %v", flag, flags(rendered))
+	}
+	path := filepath.Join(t.TempDir(), key)
+	if err := os.WriteFile(path, []byte(one[corev1.ConfigMap](t, rendered, "ConfigMap").Data[key]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config, err := telemetry.ReadTracingConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ptr.Deref(config.Endpoint, "") + " " + fmt.Sprint(ptr.Deref(config.SamplingRatePerMillion, -1)); got != "collector:4317 500000" {
+		t.Errorf("the scheduler reads %s", got)
 	}
 }
 

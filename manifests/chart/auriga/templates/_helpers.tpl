@@ -56,8 +56,52 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* The profiles, as a YAML list. */}}
+{{/* Where the Secret of prometheus.httpConfigSecret is in both containers; "" without one. */}}
+{{- define "auriga.prometheusConfig" -}}
+{{- if and .Values.prometheus.address .Values.prometheus.httpConfigSecret.name -}}
+/etc/auriga-prometheus/http_config.yaml
+{{- end -}}
+{{- end -}}
+
+{{/*
+The profiles, as a YAML list. RealCapacity is told which Prometheus to ask,
+where it is on and its arguments do not say.
+*/}}
 {{- define "auriga.profiles" -}}
+{{- $address := .Values.prometheus.address -}}
+{{- if not $address -}}
+{{- include "auriga.givenProfiles" . -}}
+{{- else -}}
+{{- $prometheus := dict "address" $address -}}
+{{- with include "auriga.prometheusConfig" . -}}
+  {{- $_ := set $prometheus "httpConfigFile" . -}}
+{{- end -}}
+{{- $profiles := list -}}
+{{- range (include "auriga.givenProfiles" . | fromYamlArray) -}}
+  {{- $on := false -}}
+  {{- range (.plugins | default dict) -}}
+    {{- range .enabled -}}{{- if eq .name "RealCapacity" -}}{{- $on = true -}}{{- end -}}{{- end -}}
+  {{- end -}}
+  {{- if $on -}}
+    {{- $found := false -}}
+    {{- range .pluginConfig -}}
+      {{- if eq .name "RealCapacity" -}}
+        {{- $found = true -}}
+        {{- if not (hasKey .args "prometheus") -}}{{- $_ := set .args "prometheus" $prometheus -}}{{- end -}}
+      {{- end -}}
+    {{- end -}}
+    {{- if not $found -}}
+      {{- $_ := set . "pluginConfig" (append (.pluginConfig | default list) (dict "name" "RealCapacity" "args" (dict "prometheus" $prometheus))) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- $profiles = append $profiles . -}}
+{{- end -}}
+{{- toYaml $profiles -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The profiles as the values give them. */}}
+{{- define "auriga.givenProfiles" -}}
 {{- if .Values.profiles -}}
 {{- toYaml .Values.profiles -}}
 {{- else -}}
@@ -131,12 +175,15 @@ The scheduler starts exactly these.
 
 {{/*
 The rules of the ClusterRole: the sum of what files/rbac.yaml says for the base,
-the enabled plugins and the enabled feature gates, one rule per resource.
+the controller, the enabled plugins and the enabled feature gates, one rule per resource.
 */}}
 {{- define "auriga.rules" -}}
 {{- $known := .Files.Get "files/rbac.yaml" | fromYaml -}}
 {{- $on := include "auriga.enabledPlugins" . | fromJsonArray -}}
 {{- $parts := list $known.base -}}
+{{- if .Values.controller.enabled -}}
+  {{- $parts = append $parts $known.controller -}}
+{{- end -}}
 {{- range $on -}}
   {{- $parts = append $parts (get $known.plugins . | default dict) -}}
 {{- end -}}
