@@ -21,7 +21,7 @@ const (
 	DefaultStorageQuery = `last_over_time(node_disk_info[1h])`
 	// DefaultPowerQuery returns watts per worker: the highest five minutes of a
 	// day, from the processors' own energy counters (RAPL).
-	DefaultPowerQuery = `max_over_time(sum without (index, path, package, __name__) (rate(node_rapl_package_joules_total[5m]))[1d:5m])`
+	DefaultPowerQuery = `max_over_time(sum without (index, path) (rate(node_rapl_package_joules_total[5m]))[1d:5m])`
 )
 
 // nodeLabels are the labels of a series that may name the worker, best first.

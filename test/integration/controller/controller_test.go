@@ -12,13 +12,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/api"
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"auriga.dev/auriga/pkg/apis/names"
+	"auriga.dev/auriga/pkg/controllers/nodeprofile"
 )
 
 const (
@@ -100,6 +104,7 @@ func TestController(t *testing.T) {
 		gpuProduct: "NVIDIA-A100-SXM4-80GB", "nvidia.com/gpu.count": "8", "nvidia.com/gpu.memory": "81920",
 		names.LabelGPUModel: "mine",
 	})
+	t.Run("default queries", func(t *testing.T) { b.defaultQueries(t) })
 	prom := newPrometheus(t)
 	flags := []string{"--prometheus-address=http://" + prom.address, "--power-query="}
 	c := b.run(t, flags...)
@@ -195,6 +200,24 @@ func TestController(t *testing.T) {
 		t.Errorf("jobs that ended before the start are counted again: %v", m)
 	}
 	c.stop(t)
+}
+
+// defaultQueries: the real Prometheus understands them.
+func (b *bench) defaultQueries(t *testing.T) {
+	client, err := api.NewClient(api.Config{Address: b.PrometheusURL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	for _, query := range []string{nodeprofile.DefaultStorageQuery, nodeprofile.DefaultPowerQuery} {
+		value, _, err := promv1.NewAPI(client).Query(ctx, query, time.Now())
+		if err != nil {
+			t.Errorf("%s: %v", query, err)
+		} else if value.Type() != model.ValVector {
+			t.Errorf("%s: a %s", query, value.Type())
+		}
+	}
 }
 
 // wantOwner checks that the labels belong to the profiler alone, by apply.
