@@ -36,8 +36,16 @@ configs() { go run ./cmd/auriga validate --config config/*.yaml config/examples/
 
 manifests() { go test -vet=off -count=1 ./test/chart -run 'TestLint|TestKubeconform'; }
 
+# Recording and alerting rules, with a case for and against each alert; the
+# collector's configuration, by a real collector.
+monitoring() {
+	"$tools/promtool" check rules --lint=all --lint-fatal manifests/chart/auriga/files/rules/*.yaml &&
+		"$tools/promtool" test rules test/integration/monitoring/testdata/*.test.yaml &&
+		TRACES_ENDPOINT=traces.invalid:4317 "$tools/otelcol" validate --config=manifests/monitoring/otel-collector.yaml
+}
+
 failed=()
-for check in layout format lint imports generated tidy configs manifests; do
+for check in layout format lint imports generated tidy configs manifests monitoring; do
 	start=$SECONDS
 	if output=$("$check" 2>&1); then
 		printf 'ok    %-10s %4d s\n' "$check" $((SECONDS - start))
