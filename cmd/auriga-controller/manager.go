@@ -144,8 +144,8 @@ func (o *options) controllers() (controllers.Config, error) {
 	}, nil
 }
 
-// readings is where the pools' utilization comes from: the capacity informer,
-// which is not joined yet.
+// readings is where the pools' utilization comes from. Nothing measures the
+// workers in this process yet, so that there is none.
 func (o *options) readings() utilization.Read { return nil }
 
 // serving is how metrics are served, and what keeps a given certificate fresh.

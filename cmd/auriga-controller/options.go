@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -84,59 +85,75 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.poolLabel, "pool-label", o.poolLabel, "node label that names a worker's pool; workers without it are in the pool default")
 }
 
+// refusal says what is wrong with the value of a flag.
+func refusal(flag string, value any, accepted string) error {
+	return fmt.Errorf("--%s=%v: must be %s", flag, value, accepted)
+}
+
 // validate says everything that is wrong with the flags.
 func (o *options) validate() []error {
-	var errs []error
-	refuse := func(flag string, value any, accepted string) {
-		errs = append(errs, fmt.Errorf("--%s=%v: must be %s", flag, value, accepted))
-	}
+	return slices.Concat(o.validateCluster(), o.validateServing(), o.validatePrometheus(), o.validateControllers())
+}
+
+func (o *options) validateCluster() (errs []error) {
 	if o.qps <= 0 {
-		refuse("kube-api-qps", o.qps, "more than 0")
+		errs = append(errs, refusal("kube-api-qps", o.qps, "more than 0"))
 	}
 	if o.burst < 1 {
-		refuse("kube-api-burst", o.burst, "1 or more")
+		errs = append(errs, refusal("kube-api-burst", o.burst, "1 or more"))
 	}
-	if o.leaderElect {
-		if len(validation.IsDNS1123Subdomain(o.leaseName)) > 0 {
-			refuse("leader-elect-resource-name", o.leaseName, "the name of a Lease: lower-case letters, digits, '-' and '.'")
-		}
-		if len(validation.IsDNS1123Label(o.leaseNamespace)) > 0 {
-			refuse("leader-elect-resource-namespace", o.leaseNamespace, "the name of a namespace: lower-case letters, digits and '-'")
-		}
+	if !o.leaderElect {
+		return errs
 	}
+	if len(validation.IsDNS1123Subdomain(o.leaseName)) > 0 {
+		errs = append(errs, refusal("leader-elect-resource-name", o.leaseName, "the name of a Lease: lower-case letters, digits, '-' and '.'"))
+	}
+	if len(validation.IsDNS1123Label(o.leaseNamespace)) > 0 {
+		errs = append(errs, refusal("leader-elect-resource-namespace", o.leaseNamespace, "the name of a namespace: lower-case letters, digits and '-'"))
+	}
+	return errs
+}
+
+func (o *options) validateServing() (errs []error) {
 	for _, address := range []struct{ flag, value string }{
 		{"metrics-bind-address", o.metricsAddress}, {"health-probe-bind-address", o.probeAddress},
 	} {
 		if _, _, err := net.SplitHostPort(address.value); err != nil && address.value != "0" {
-			refuse(address.flag, address.value, `HOST:PORT or :PORT, or 0 for none`)
+			errs = append(errs, refusal(address.flag, address.value, "HOST:PORT or :PORT, or 0 for none"))
 		}
 	}
 	if (o.certFile == "") != (o.keyFile == "") {
 		errs = append(errs, fmt.Errorf("--tls-cert-file=%s and --tls-private-key-file=%s: give both or neither", o.certFile, o.keyFile))
 	}
-	if o.prometheusAddress != "" {
+	return errs
+}
+
+func (o *options) validatePrometheus() []error {
+	switch {
+	case o.prometheusAddress != "":
 		if u, err := url.Parse(o.prometheusAddress); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			refuse("prometheus-address", o.prometheusAddress, "a URL with http or https and a host, such as http://prometheus:9090")
+			return []error{refusal("prometheus-address", o.prometheusAddress, "a URL with http or https and a host, such as http://prometheus:9090")}
 		}
-	} else if o.prometheusConfig != "" {
-		errs = append(errs, fmt.Errorf("--prometheus-http-config-file=%s: has no meaning without --prometheus-address", o.prometheusConfig))
+	case o.prometheusConfig != "":
+		return []error{fmt.Errorf("--prometheus-http-config-file=%s: has no meaning without --prometheus-address", o.prometheusConfig)}
 	}
-	if o.profileInterval < time.Second {
-		refuse("profile-interval", o.profileInterval, "1s or more")
-	}
-	if o.successWindow < time.Second {
-		refuse("success-window", o.successWindow, "1s or more")
-	}
-	if len(o.schedulers) == 0 {
-		refuse("scheduler-name", `""`, "given at least once")
-	}
-	for _, name := range o.schedulers {
-		if name == "" {
-			refuse("scheduler-name", `""`, "a schedulerName")
+	return nil
+}
+
+func (o *options) validateControllers() (errs []error) {
+	for _, duration := range []struct {
+		flag  string
+		value time.Duration
+	}{{"profile-interval", o.profileInterval}, {"success-window", o.successWindow}} {
+		if duration.value < time.Second {
+			errs = append(errs, refusal(duration.flag, duration.value, "1s or more"))
 		}
+	}
+	if len(o.schedulers) == 0 || slices.Contains(o.schedulers, "") {
+		errs = append(errs, refusal("scheduler-name", `""`, "a schedulerName, given at least once"))
 	}
 	if len(validation.IsQualifiedName(o.poolLabel)) > 0 {
-		refuse("pool-label", o.poolLabel, "the name of a label, such as "+names.LabelPool)
+		errs = append(errs, refusal("pool-label", o.poolLabel, "the name of a label, such as "+names.LabelPool))
 	}
 	return errs
 }

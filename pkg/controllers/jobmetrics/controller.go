@@ -5,6 +5,7 @@ package jobmetrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -64,7 +65,7 @@ var (
 // New returns a Meter that has not started.
 func New(informers cache.Informers, c Config, clk clock.PassiveClock) (*Meter, error) {
 	if len(c.Schedulers) == 0 {
-		return nil, fmt.Errorf("no scheduler name: name at least one")
+		return nil, errors.New("no scheduler name: name at least one")
 	}
 	if c.Window <= 0 {
 		return nil, fmt.Errorf("window %s: must be positive", c.Window)
