@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/scheduler-plugins/pkg/capacityscheduling"
 	"sigs.k8s.io/scheduler-plugins/pkg/coscheduling"
 
+	"auriga.dev/auriga/plugins/realcapacity"
 	"auriga.dev/auriga/plugins/workerselection"
 )
 
@@ -19,6 +20,7 @@ import (
 func Registry() frameworkruntime.Registry {
 	return frameworkruntime.Registry{
 		// Ours.
+		realcapacity.Name:    realcapacity.New,    // who is really free: ceilings and scores on measured load
 		workerselection.Name: workerselection.New, // which worker is best: seven strategies
 
 		// Those of sigs.k8s.io/scheduler-plugins, unchanged.

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/scheduler-plugins/pkg/capacityscheduling"
 	"sigs.k8s.io/scheduler-plugins/pkg/coscheduling"
 
+	"auriga.dev/auriga/plugins/realcapacity"
 	"auriga.dev/auriga/plugins/workerselection"
 )
 
@@ -19,6 +20,7 @@ import (
 // scheduler's batching for its whole profile.
 func TestPluginsSignPods(t *testing.T) {
 	prototypes := map[string]fwk.Plugin{
+		realcapacity.Name:       &realcapacity.RealCapacity{},
 		workerselection.Name:    &workerselection.WorkerSelection{},
 		coscheduling.Name:       &coscheduling.Coscheduling{},
 		capacityscheduling.Name: &capacityscheduling.CapacityScheduling{},

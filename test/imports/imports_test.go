@@ -29,8 +29,8 @@ var layers = [][]string{
 	{"cmd"},
 	{"pkg/demo"},
 	{"pkg/localcluster", "pkg/validate", "pkg/sim", "pkg/schedulertrace", "plugins", "pkg/controllers"},
-	{"pkg/capacity/prometheus", "pkg/plan", "pkg/explain", "pkg/telemetry", "pkg/apis/config"},
-	{"pkg/score", "pkg/trace"},
+	{"pkg/capacity/prometheus", "pkg/capacity/podfeed", "pkg/plan", "pkg/explain", "pkg/telemetry", "pkg/apis/config"},
+	{"pkg/score", "pkg/trace", "pkg/capacity"},
 	{"pkg/apis/names", "pkg/apis/auriga"},
 }
 

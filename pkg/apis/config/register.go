@@ -15,6 +15,7 @@ var SchemeGroupVersion = schema.GroupVersion{Group: schedconfig.GroupName, Versi
 // AddToScheme adds the internal types to a scheme.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
+		&RealCapacityArgs{},
 		&WorkerSelectionArgs{},
 	)
 	return nil

@@ -36,6 +36,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*InFlightEstimate)(nil), (*config.InFlightEstimate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_InFlightEstimate_To_config_InFlightEstimate(a.(*InFlightEstimate), b.(*config.InFlightEstimate), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*config.InFlightEstimate)(nil), (*InFlightEstimate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_config_InFlightEstimate_To_v1_InFlightEstimate(a.(*config.InFlightEstimate), b.(*InFlightEstimate), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*LocalityOptions)(nil), (*config.LocalityOptions)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_LocalityOptions_To_config_LocalityOptions(a.(*LocalityOptions), b.(*config.LocalityOptions), scope)
 	}); err != nil {
@@ -46,6 +56,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*NodeMapping)(nil), (*config.NodeMapping)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_NodeMapping_To_config_NodeMapping(a.(*NodeMapping), b.(*config.NodeMapping), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*config.NodeMapping)(nil), (*NodeMapping)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_config_NodeMapping_To_v1_NodeMapping(a.(*config.NodeMapping), b.(*NodeMapping), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*PrometheusSource)(nil), (*config.PrometheusSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_PrometheusSource_To_config_PrometheusSource(a.(*PrometheusSource), b.(*config.PrometheusSource), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*config.PrometheusSource)(nil), (*PrometheusSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_config_PrometheusSource_To_v1_PrometheusSource(a.(*config.PrometheusSource), b.(*PrometheusSource), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*RealCapacityArgs)(nil), (*config.RealCapacityArgs)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_RealCapacityArgs_To_config_RealCapacityArgs(a.(*RealCapacityArgs), b.(*config.RealCapacityArgs), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*config.RealCapacityArgs)(nil), (*RealCapacityArgs)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_config_RealCapacityArgs_To_v1_RealCapacityArgs(a.(*config.RealCapacityArgs), b.(*RealCapacityArgs), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ResourceCeiling)(nil), (*config.ResourceCeiling)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_ResourceCeiling_To_config_ResourceCeiling(a.(*ResourceCeiling), b.(*config.ResourceCeiling), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*config.ResourceCeiling)(nil), (*ResourceCeiling)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_config_ResourceCeiling_To_v1_ResourceCeiling(a.(*config.ResourceCeiling), b.(*ResourceCeiling), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*WorkerSelectionArgs)(nil), (*config.WorkerSelectionArgs)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_WorkerSelectionArgs_To_config_WorkerSelectionArgs(a.(*WorkerSelectionArgs), b.(*config.WorkerSelectionArgs), scope)
 	}); err != nil {
@@ -53,6 +103,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*config.WorkerSelectionArgs)(nil), (*WorkerSelectionArgs)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_config_WorkerSelectionArgs_To_v1_WorkerSelectionArgs(a.(*config.WorkerSelectionArgs), b.(*WorkerSelectionArgs), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*WorkloadHistory)(nil), (*config.WorkloadHistory)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_WorkloadHistory_To_config_WorkloadHistory(a.(*WorkloadHistory), b.(*config.WorkloadHistory), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*config.WorkloadHistory)(nil), (*WorkloadHistory)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_config_WorkloadHistory_To_v1_WorkloadHistory(a.(*config.WorkloadHistory), b.(*WorkloadHistory), scope)
 	}); err != nil {
 		return err
 	}
@@ -85,6 +145,34 @@ func Convert_config_CustomOptions_To_v1_CustomOptions(in *config.CustomOptions, 
 	return autoConvert_config_CustomOptions_To_v1_CustomOptions(in, out, s)
 }
 
+func autoConvert_v1_InFlightEstimate_To_config_InFlightEstimate(in *InFlightEstimate, out *config.InFlightEstimate, s conversion.Scope) error {
+	if err := metav1.Convert_Pointer_v1_Duration_To_v1_Duration(&in.Ramp, &out.Ramp, s); err != nil {
+		return err
+	}
+	out.CPUPercent = in.CPUPercent
+	out.MemoryPercent = in.MemoryPercent
+	return nil
+}
+
+// Convert_v1_InFlightEstimate_To_config_InFlightEstimate is an autogenerated conversion function.
+func Convert_v1_InFlightEstimate_To_config_InFlightEstimate(in *InFlightEstimate, out *config.InFlightEstimate, s conversion.Scope) error {
+	return autoConvert_v1_InFlightEstimate_To_config_InFlightEstimate(in, out, s)
+}
+
+func autoConvert_config_InFlightEstimate_To_v1_InFlightEstimate(in *config.InFlightEstimate, out *InFlightEstimate, s conversion.Scope) error {
+	if err := metav1.Convert_v1_Duration_To_Pointer_v1_Duration(&in.Ramp, &out.Ramp, s); err != nil {
+		return err
+	}
+	out.CPUPercent = in.CPUPercent
+	out.MemoryPercent = in.MemoryPercent
+	return nil
+}
+
+// Convert_config_InFlightEstimate_To_v1_InFlightEstimate is an autogenerated conversion function.
+func Convert_config_InFlightEstimate_To_v1_InFlightEstimate(in *config.InFlightEstimate, out *InFlightEstimate, s conversion.Scope) error {
+	return autoConvert_config_InFlightEstimate_To_v1_InFlightEstimate(in, out, s)
+}
+
 func autoConvert_v1_LocalityOptions_To_config_LocalityOptions(in *LocalityOptions, out *config.LocalityOptions, s conversion.Scope) error {
 	if err := metav1.Convert_Pointer_int64_To_int64(&in.ImageWeight, &out.ImageWeight, s); err != nil {
 		return err
@@ -113,6 +201,146 @@ func autoConvert_config_LocalityOptions_To_v1_LocalityOptions(in *config.Localit
 // Convert_config_LocalityOptions_To_v1_LocalityOptions is an autogenerated conversion function.
 func Convert_config_LocalityOptions_To_v1_LocalityOptions(in *config.LocalityOptions, out *LocalityOptions, s conversion.Scope) error {
 	return autoConvert_config_LocalityOptions_To_v1_LocalityOptions(in, out, s)
+}
+
+func autoConvert_v1_NodeMapping_To_config_NodeMapping(in *NodeMapping, out *config.NodeMapping, s conversion.Scope) error {
+	out.Label = in.Label
+	out.Match = in.Match
+	out.Regexp = in.Regexp
+	return nil
+}
+
+// Convert_v1_NodeMapping_To_config_NodeMapping is an autogenerated conversion function.
+func Convert_v1_NodeMapping_To_config_NodeMapping(in *NodeMapping, out *config.NodeMapping, s conversion.Scope) error {
+	return autoConvert_v1_NodeMapping_To_config_NodeMapping(in, out, s)
+}
+
+func autoConvert_config_NodeMapping_To_v1_NodeMapping(in *config.NodeMapping, out *NodeMapping, s conversion.Scope) error {
+	out.Label = in.Label
+	out.Match = in.Match
+	out.Regexp = in.Regexp
+	return nil
+}
+
+// Convert_config_NodeMapping_To_v1_NodeMapping is an autogenerated conversion function.
+func Convert_config_NodeMapping_To_v1_NodeMapping(in *config.NodeMapping, out *NodeMapping, s conversion.Scope) error {
+	return autoConvert_config_NodeMapping_To_v1_NodeMapping(in, out, s)
+}
+
+func autoConvert_v1_PrometheusSource_To_config_PrometheusSource(in *PrometheusSource, out *config.PrometheusSource, s conversion.Scope) error {
+	out.Address = in.Address
+	out.HTTPConfigFile = in.HTTPConfigFile
+	out.PollInterval = in.PollInterval
+	out.QueryTimeout = in.QueryTimeout
+	out.MaxResponseBytes = in.MaxResponseBytes
+	out.RateWindow = in.RateWindow
+	out.BurstWindow = in.BurstWindow
+	out.Queries = *(*map[string]string)(unsafe.Pointer(&in.Queries))
+	out.AgeQuery = (*string)(unsafe.Pointer(in.AgeQuery))
+	if err := Convert_v1_NodeMapping_To_config_NodeMapping(&in.NodeMapping, &out.NodeMapping, s); err != nil {
+		return err
+	}
+	if err := Convert_v1_WorkloadHistory_To_config_WorkloadHistory(&in.History, &out.History, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1_PrometheusSource_To_config_PrometheusSource is an autogenerated conversion function.
+func Convert_v1_PrometheusSource_To_config_PrometheusSource(in *PrometheusSource, out *config.PrometheusSource, s conversion.Scope) error {
+	return autoConvert_v1_PrometheusSource_To_config_PrometheusSource(in, out, s)
+}
+
+func autoConvert_config_PrometheusSource_To_v1_PrometheusSource(in *config.PrometheusSource, out *PrometheusSource, s conversion.Scope) error {
+	out.Address = in.Address
+	out.HTTPConfigFile = in.HTTPConfigFile
+	out.PollInterval = in.PollInterval
+	out.QueryTimeout = in.QueryTimeout
+	out.MaxResponseBytes = in.MaxResponseBytes
+	out.RateWindow = in.RateWindow
+	out.BurstWindow = in.BurstWindow
+	out.Queries = *(*map[string]string)(unsafe.Pointer(&in.Queries))
+	out.AgeQuery = (*string)(unsafe.Pointer(in.AgeQuery))
+	if err := Convert_config_NodeMapping_To_v1_NodeMapping(&in.NodeMapping, &out.NodeMapping, s); err != nil {
+		return err
+	}
+	if err := Convert_config_WorkloadHistory_To_v1_WorkloadHistory(&in.History, &out.History, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_config_PrometheusSource_To_v1_PrometheusSource is an autogenerated conversion function.
+func Convert_config_PrometheusSource_To_v1_PrometheusSource(in *config.PrometheusSource, out *PrometheusSource, s conversion.Scope) error {
+	return autoConvert_config_PrometheusSource_To_v1_PrometheusSource(in, out, s)
+}
+
+func autoConvert_v1_RealCapacityArgs_To_config_RealCapacityArgs(in *RealCapacityArgs, out *config.RealCapacityArgs, s conversion.Scope) error {
+	if err := Convert_v1_PrometheusSource_To_config_PrometheusSource(&in.Prometheus, &out.Prometheus, s); err != nil {
+		return err
+	}
+	out.Ceilings = *(*[]config.ResourceCeiling)(unsafe.Pointer(&in.Ceilings))
+	out.OnStale = config.StalePolicy(in.OnStale)
+	out.MaxAge = in.MaxAge
+	if err := Convert_v1_InFlightEstimate_To_config_InFlightEstimate(&in.InFlight, &out.InFlight, s); err != nil {
+		return err
+	}
+	out.Resources = *(*[]apisconfig.ResourceSpec)(unsafe.Pointer(&in.Resources))
+	if err := metav1.Convert_Pointer_int64_To_int64(&in.BurstPercent, &out.BurstPercent, s); err != nil {
+		return err
+	}
+	out.NetworkBytesPerSecond = in.NetworkBytesPerSecond
+	return nil
+}
+
+// Convert_v1_RealCapacityArgs_To_config_RealCapacityArgs is an autogenerated conversion function.
+func Convert_v1_RealCapacityArgs_To_config_RealCapacityArgs(in *RealCapacityArgs, out *config.RealCapacityArgs, s conversion.Scope) error {
+	return autoConvert_v1_RealCapacityArgs_To_config_RealCapacityArgs(in, out, s)
+}
+
+func autoConvert_config_RealCapacityArgs_To_v1_RealCapacityArgs(in *config.RealCapacityArgs, out *RealCapacityArgs, s conversion.Scope) error {
+	if err := Convert_config_PrometheusSource_To_v1_PrometheusSource(&in.Prometheus, &out.Prometheus, s); err != nil {
+		return err
+	}
+	out.Ceilings = *(*[]ResourceCeiling)(unsafe.Pointer(&in.Ceilings))
+	out.OnStale = StalePolicy(in.OnStale)
+	out.MaxAge = in.MaxAge
+	if err := Convert_config_InFlightEstimate_To_v1_InFlightEstimate(&in.InFlight, &out.InFlight, s); err != nil {
+		return err
+	}
+	out.Resources = *(*[]configv1.ResourceSpec)(unsafe.Pointer(&in.Resources))
+	if err := metav1.Convert_int64_To_Pointer_int64(&in.BurstPercent, &out.BurstPercent, s); err != nil {
+		return err
+	}
+	out.NetworkBytesPerSecond = in.NetworkBytesPerSecond
+	return nil
+}
+
+// Convert_config_RealCapacityArgs_To_v1_RealCapacityArgs is an autogenerated conversion function.
+func Convert_config_RealCapacityArgs_To_v1_RealCapacityArgs(in *config.RealCapacityArgs, out *RealCapacityArgs, s conversion.Scope) error {
+	return autoConvert_config_RealCapacityArgs_To_v1_RealCapacityArgs(in, out, s)
+}
+
+func autoConvert_v1_ResourceCeiling_To_config_ResourceCeiling(in *ResourceCeiling, out *config.ResourceCeiling, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Percent = in.Percent
+	return nil
+}
+
+// Convert_v1_ResourceCeiling_To_config_ResourceCeiling is an autogenerated conversion function.
+func Convert_v1_ResourceCeiling_To_config_ResourceCeiling(in *ResourceCeiling, out *config.ResourceCeiling, s conversion.Scope) error {
+	return autoConvert_v1_ResourceCeiling_To_config_ResourceCeiling(in, out, s)
+}
+
+func autoConvert_config_ResourceCeiling_To_v1_ResourceCeiling(in *config.ResourceCeiling, out *ResourceCeiling, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Percent = in.Percent
+	return nil
+}
+
+// Convert_config_ResourceCeiling_To_v1_ResourceCeiling is an autogenerated conversion function.
+func Convert_config_ResourceCeiling_To_v1_ResourceCeiling(in *config.ResourceCeiling, out *ResourceCeiling, s conversion.Scope) error {
+	return autoConvert_config_ResourceCeiling_To_v1_ResourceCeiling(in, out, s)
 }
 
 func autoConvert_v1_WorkerSelectionArgs_To_config_WorkerSelectionArgs(in *WorkerSelectionArgs, out *config.WorkerSelectionArgs, s conversion.Scope) error {
@@ -171,4 +399,28 @@ func autoConvert_config_WorkerSelectionArgs_To_v1_WorkerSelectionArgs(in *config
 // Convert_config_WorkerSelectionArgs_To_v1_WorkerSelectionArgs is an autogenerated conversion function.
 func Convert_config_WorkerSelectionArgs_To_v1_WorkerSelectionArgs(in *config.WorkerSelectionArgs, out *WorkerSelectionArgs, s conversion.Scope) error {
 	return autoConvert_config_WorkerSelectionArgs_To_v1_WorkerSelectionArgs(in, out, s)
+}
+
+func autoConvert_v1_WorkloadHistory_To_config_WorkloadHistory(in *WorkloadHistory, out *config.WorkloadHistory, s conversion.Scope) error {
+	out.Interval = in.Interval
+	out.CPU = (*string)(unsafe.Pointer(in.CPU))
+	out.Memory = (*string)(unsafe.Pointer(in.Memory))
+	return nil
+}
+
+// Convert_v1_WorkloadHistory_To_config_WorkloadHistory is an autogenerated conversion function.
+func Convert_v1_WorkloadHistory_To_config_WorkloadHistory(in *WorkloadHistory, out *config.WorkloadHistory, s conversion.Scope) error {
+	return autoConvert_v1_WorkloadHistory_To_config_WorkloadHistory(in, out, s)
+}
+
+func autoConvert_config_WorkloadHistory_To_v1_WorkloadHistory(in *config.WorkloadHistory, out *WorkloadHistory, s conversion.Scope) error {
+	out.Interval = in.Interval
+	out.CPU = (*string)(unsafe.Pointer(in.CPU))
+	out.Memory = (*string)(unsafe.Pointer(in.Memory))
+	return nil
+}
+
+// Convert_config_WorkloadHistory_To_v1_WorkloadHistory is an autogenerated conversion function.
+func Convert_config_WorkloadHistory_To_v1_WorkloadHistory(in *config.WorkloadHistory, out *WorkloadHistory, s conversion.Scope) error {
+	return autoConvert_config_WorkloadHistory_To_v1_WorkloadHistory(in, out, s)
 }

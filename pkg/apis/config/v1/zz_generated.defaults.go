@@ -16,8 +16,13 @@ import (
 // Public to allow building arbitrary schemes.
 // All generated defaulters are covering - they call all nested defaulters.
 func RegisterDefaults(scheme *runtime.Scheme) error {
+	scheme.AddTypeDefaultingFunc(&RealCapacityArgs{}, func(obj interface{}) { SetObjectDefaults_RealCapacityArgs(obj.(*RealCapacityArgs)) })
 	scheme.AddTypeDefaultingFunc(&WorkerSelectionArgs{}, func(obj interface{}) { SetObjectDefaults_WorkerSelectionArgs(obj.(*WorkerSelectionArgs)) })
 	return nil
+}
+
+func SetObjectDefaults_RealCapacityArgs(in *RealCapacityArgs) {
+	SetDefaults_RealCapacityArgs(in)
 }
 
 func SetObjectDefaults_WorkerSelectionArgs(in *WorkerSelectionArgs) {

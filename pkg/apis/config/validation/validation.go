@@ -10,8 +10,14 @@ package validation
 
 import (
 	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	v1helper "k8s.io/kubernetes/pkg/apis/core/v1/helper"
@@ -138,4 +144,116 @@ func forbidden(path *field.Path, strategy config.WorkerSelectionStrategy) *field
 
 func mustBeBetween(low, high int64) string {
 	return fmt.Sprintf("must be %d to %d", low, high)
+}
+
+// ValidateRealCapacityArgs returns nil or the aggregate of RealCapacityArgsErrors.
+func ValidateRealCapacityArgs(path *field.Path, args *config.RealCapacityArgs) error {
+	return RealCapacityArgsErrors(path, args).ToAggregate()
+}
+
+// RealCapacityArgsErrors lists everything that is wrong with the arguments
+// found at path.
+func RealCapacityArgsErrors(path *field.Path, args *config.RealCapacityArgs) field.ErrorList {
+	var errs field.ErrorList
+	seen := sets.New[string]()
+	for i, c := range args.Ceilings {
+		path := path.Child("ceilings").Index(i)
+		errs = append(errs, measuredNameErrors(path.Child("name"), c.Name, seen)...)
+		errs = append(errs, betweenErrors(path.Child("percent"), c.Percent, 1, 100)...)
+	}
+	switch args.OnStale {
+	case config.StaleRequests, config.StaleReject, config.StaleIgnore:
+	default:
+		errs = append(errs, field.NotSupported(path.Child("onStale"), args.OnStale,
+			[]config.StalePolicy{config.StaleRequests, config.StaleReject, config.StaleIgnore}))
+	}
+	errs = append(errs, durationErrors(path.Child("maxAge"), args.MaxAge, time.Second, time.Hour)...)
+	seen = sets.New[string]()
+	if len(args.Resources) == 0 {
+		errs = append(errs, field.Required(path.Child("resources"), "must be at least one of cpu, memory, disk, network"))
+	}
+	for i, r := range args.Resources {
+		path := path.Child("resources").Index(i)
+		errs = append(errs, measuredNameErrors(path.Child("name"), r.Name, seen)...)
+		errs = append(errs, betweenErrors(path.Child("weight"), r.Weight, 1, maxWeight)...)
+	}
+	errs = append(errs, betweenErrors(path.Child("burstPercent"), args.BurstPercent, 0, 100)...)
+	if args.NetworkBytesPerSecond < 1 {
+		errs = append(errs, field.Invalid(path.Child("networkBytesPerSecond"), args.NetworkBytesPerSecond, "must be at least 1"))
+	}
+	inFlight := path.Child("inFlight")
+	errs = append(errs, durationErrors(inFlight.Child("ramp"), args.InFlight.Ramp, 0, time.Hour)...)
+	errs = append(errs, betweenErrors(inFlight.Child("cpuPercent"), args.InFlight.CPUPercent, 1, 100)...)
+	errs = append(errs, betweenErrors(inFlight.Child("memoryPercent"), args.InFlight.MemoryPercent, 1, 100)...)
+	return append(errs, prometheusErrors(path.Child("prometheus"), &args.Prometheus)...)
+}
+
+func prometheusErrors(path *field.Path, p *config.PrometheusSource) field.ErrorList {
+	var errs field.ErrorList
+	if p.Address != "" {
+		u, err := url.Parse(p.Address)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			errs = append(errs, field.Invalid(path.Child("address"), p.Address, "must be a URL such as http://prometheus.monitoring.svc:9090"))
+		}
+	}
+	errs = append(errs, durationErrors(path.Child("pollInterval"), p.PollInterval, time.Second, 10*time.Minute)...)
+	errs = append(errs, durationErrors(path.Child("queryTimeout"), p.QueryTimeout, 100*time.Millisecond, time.Minute)...)
+	errs = append(errs, durationErrors(path.Child("rateWindow"), p.RateWindow, 5*time.Second, time.Hour)...)
+	errs = append(errs, durationErrors(path.Child("burstWindow"), p.BurstWindow, time.Second, 24*time.Hour)...)
+	errs = append(errs, durationErrors(path.Child("history", "interval"), p.History.Interval, time.Minute, 24*time.Hour)...)
+	if p.MaxResponseBytes < 1024 {
+		errs = append(errs, field.Invalid(path.Child("maxResponseBytes"), p.MaxResponseBytes, "must be at least 1024"))
+	}
+	signals := []string{"cpu", "memory", "disk", "network", "gpu", "gpuMemory", "power"}
+	for _, name := range slices.Sorted(maps.Keys(p.Queries)) {
+		if !slices.Contains(signals, name) {
+			errs = append(errs, field.NotSupported(path.Child("queries").Key(name), name, signals))
+		}
+	}
+	mapping := path.Child("nodeMapping")
+	if p.NodeMapping.Label == "" {
+		errs = append(errs, field.Required(mapping.Child("label"), "must be a label of the series, for example instance"))
+	}
+	switch p.NodeMapping.Match {
+	case config.MatchNameOrInternalIP, config.MatchName, config.MatchInternalIP:
+	default:
+		errs = append(errs, field.NotSupported(mapping.Child("match"), p.NodeMapping.Match,
+			[]string{config.MatchNameOrInternalIP, config.MatchName, config.MatchInternalIP}))
+	}
+	if r := p.NodeMapping.Regexp; r != "" {
+		switch compiled, err := regexp.Compile(r); {
+		case err != nil:
+			errs = append(errs, field.Invalid(mapping.Child("regexp"), r, "must be a regular expression (RE2): "+err.Error()))
+		case compiled.NumSubexp() < 1:
+			errs = append(errs, field.Invalid(mapping.Child("regexp"), r, "must have a group, for example (.*):[0-9]+"))
+		}
+	}
+	return errs
+}
+
+// measuredNameErrors checks a name of what is measured and scored.
+func measuredNameErrors(path *field.Path, name string, seen sets.Set[string]) field.ErrorList {
+	accepted := []string{"cpu", "memory", "disk", "network"}
+	switch {
+	case !slices.Contains(accepted, name):
+		return field.ErrorList{field.NotSupported(path, name, accepted)}
+	case seen.Has(name):
+		return field.ErrorList{field.Duplicate(path, name)}
+	}
+	seen.Insert(name)
+	return nil
+}
+
+func betweenErrors(path *field.Path, value, low, high int64) field.ErrorList {
+	if value < low || value > high {
+		return field.ErrorList{field.Invalid(path, value, mustBeBetween(low, high))}
+	}
+	return nil
+}
+
+func durationErrors(path *field.Path, value metav1.Duration, low, high time.Duration) field.ErrorList {
+	if value.Duration < low || value.Duration > high {
+		return field.ErrorList{field.Invalid(path, value.Duration.String(), fmt.Sprintf("must be %s to %s", low, high))}
+	}
+	return nil
 }
