@@ -5,8 +5,9 @@ package prometheus
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
+	"math/rand/v2"
+	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	corev1listers "k8s.io/client-go/listers/core/v1"
@@ -28,11 +29,12 @@ type Deps struct {
 	Clock clock.WithTicker
 }
 
-// Informer is an informer of NodeCapacity objects.
+// Informer is a SharedIndexInformer of *capacity.NodeCapacity by node name.
 type Informer struct {
 	cache.SharedIndexInformer
-	config  Config
-	history atomic.Pointer[capacity.History]
+	config    Config
+	source    *source
+	historian *historian
 }
 
 // NewInformer makes an informer of a Config, whose defaults it fills. It starts
@@ -42,21 +44,71 @@ func NewInformer(config Config, deps Deps) (*Informer, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Informer{config: config}, errors.New("not yet")
+	if deps.Clock == nil {
+		deps.Clock = clock.RealClock{}
+	}
+	m, err := newInformerMetrics()
+	if err != nil {
+		return nil, err
+	}
+	c, err := newClient(config, deps, m)
+	if err != nil {
+		return nil, err
+	}
+	// Replicas started at different moments poll at different moments.
+	seed := uint64(deps.Clock.Now().UnixNano())
+	s := &source{poller: &poller{
+		client: c, nodes: deps.Nodes, clock: deps.Clock, metrics: m,
+		report:       &reporter{client: c, address: config.Address, recorder: deps.Recorder},
+		mapper:       newMapper(config.NodeMapping),
+		age:          *config.AgeQuery,
+		pollInterval: config.PollInterval,
+		burstWindow:  config.BurstWindow,
+		staleAfter:   max(4*config.PollInterval, time.Minute),
+		jitter:       rand.New(rand.NewPCG(seed, 0)),
+		known:        map[string]*nodeState{},
+		matchable:    make(chan struct{}),
+	}}
+	for r := range capacity.NumResources {
+		if query := config.Queries[r]; query != "" {
+			s.queries = append(s.queries, resourceQuery{r, query})
+		}
+	}
+	return &Informer{
+		SharedIndexInformer: cache.NewSharedIndexInformer(s, &capacity.NodeCapacity{}, 0, cache.Indexers{}),
+		config:              config,
+		source:              s,
+		historian: &historian{
+			History: config.History, client: c, clock: deps.Clock, metrics: m, jitter: rand.New(rand.NewPCG(seed, 1)),
+		},
+	}, nil
 }
 
 // Config is the informer's, with defaults.
 func (i *Informer) Config() Config { return i.config }
 
 // History is what workloads used, as of the last refresh; nil before the first.
-func (i *Informer) History() *capacity.History { return i.history.Load() }
+func (i *Informer) History() *capacity.History { return i.historian.latest.Load() }
 
 // Run runs the informer until stopCh is closed.
 func (i *Informer) Run(stopCh <-chan struct{}) { i.RunWithContext(wait.ContextForChannel(stopCh)) }
 
 // RunWithContext runs the informer, the refresh of the history and the
 // self-check; all have ended when it returns, which is when ctx ends.
-func (i *Informer) RunWithContext(ctx context.Context) { i.SharedIndexInformer.RunWithContext(ctx) }
+func (i *Informer) RunWithContext(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { i.historian.run(ctx) })
+	wg.Go(func() { i.source.selfCheck(ctx) })
+	i.SharedIndexInformer.RunWithContext(ctx)
+	cancel()
+	wg.Wait()
+	// A list that the reflector no longer waits for.
+	i.source.mu.Lock()
+	defer i.source.mu.Unlock()
+	i.source.client.http.CloseIdleConnections()
+}
 
 // Tracker gets what the informer finds: capacity's tracker of load.
 type Tracker interface {
