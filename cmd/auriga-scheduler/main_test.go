@@ -187,16 +187,20 @@ func TestDefaultWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	silent := sets.New[string]() // plugins that are on, but do not score
+	for _, plugin := range cfg.Profiles[0].Plugins.Score.Disabled {
+		silent.Insert(plugin.Name)
+	}
 	got := map[string]int32{}
 	sum := int32(0)
 	for _, plugin := range cfg.Profiles[0].Plugins.MultiPoint.Enabled {
-		if plugin.Weight > 0 {
+		if plugin.Weight > 0 && !silent.Has(plugin.Name) {
 			got[plugin.Name] = plugin.Weight
 			sum += plugin.Weight
 		}
 	}
 	if diff := cmp.Diff(map[string]int32{
-		"WorkerSelection": 40, "NodeResourcesFit": 30,
+		"WorkerSelection": 40, "RealCapacity": 30,
 		"NodeAffinity": 5, "InterPodAffinity": 5, "PodTopologySpread": 4, "TaintToleration": 4, "DynamicResources": 2,
 		"ImageLocality": 10,
 	}, got); diff != "" {

@@ -338,3 +338,33 @@ func BenchmarkScore(b *testing.B) {
 		})
 	}
 }
+
+func TestLoadDistribution(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for name, tc := range map[string]struct {
+		loads []Load
+		b     float64
+		want  int64
+	}{
+		"nothing":                     {nil, 0.3, 0},
+		"idle":                        {[]Load{{Weight: 1}}, 0.3, 100},
+		"half":                        {[]Load{{Mean: 0.5, Weight: 1}}, 0, 50},
+		"weights":                     {[]Load{{Mean: 0.2, Weight: 3}, {Mean: 0.6, Weight: 1}}, 0, 70}, // 1 - (.6+.6)/4
+		"bursts":                      {[]Load{{Mean: 0.4, Burst: 0.9, Weight: 1}}, 0.3, 45},           // .28 + .27
+		"a burst below the mean":      {[]Load{{Mean: 0.4, Burst: 0.1, Weight: 1}}, 0.3, 60},
+		"only bursts":                 {[]Load{{Mean: 0.4, Burst: 0.9, Weight: 1}}, 1, 10},
+		"weight 0 does not count":     {[]Load{{Mean: 1}, {Mean: 0.5, Weight: 1}}, 0, 50},
+		"negative weight":             {[]Load{{Mean: 1, Weight: -1}}, 0, 0},
+		"overload is full":            {[]Load{{Mean: 7, Weight: 1}, {Mean: 0, Weight: 1}}, 0, 50},
+		"NaN is full":                 {[]Load{{Mean: nan, Weight: 1}}, 0, 0},
+		"infinite is full":            {[]Load{{Mean: inf, Weight: 1}}, 0, 0},
+		"negative is full":            {[]Load{{Mean: -0.1, Weight: 1}}, 0, 0},
+		"a burst that is NaN is full": {[]Load{{Mean: 0.5, Burst: nan, Weight: 1}}, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := LoadDistribution(tc.loads, tc.b); got != tc.want {
+				t.Errorf("LoadDistribution(%v, %v) = %d, want %d", tc.loads, tc.b, got, tc.want)
+			}
+		})
+	}
+}

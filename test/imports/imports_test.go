@@ -43,6 +43,15 @@ var notInPure = []string{
 	"sigs.k8s.io/controller-runtime", "github.com/prometheus", "net/http",
 }
 
+// offline are the packages that also get API objects: those bring klog and
+// net/http along, but still there is no cluster, no log, no metrics.
+var offline = []string{"pkg/capacity"}
+
+var notInOffline = []string{
+	"k8s.io/client-go", "k8s.io/kubernetes", "k8s.io/component-base",
+	"sigs.k8s.io/controller-runtime", "github.com/prometheus",
+}
+
 // knowScheduler may import k8s.io/kubernetes.
 var knowScheduler = []string{
 	"cmd/auriga-scheduler", "cmd/auriga-local", "plugins", "pkg/sim", "pkg/schedulertrace", "pkg/validate", "pkg/apis/config", "test",
@@ -80,6 +89,7 @@ func TestViolations(t *testing.T) {
 		"command":            {listed{ImportPath: ours("pkg/demo"), Imports: []string{ours("cmd/auriga")}}, "pkg/demo imports cmd/auriga"},
 		"test":               {listed{ImportPath: ours("pkg/demo"), Imports: []string{ours("test/fixtures")}}, "nothing imports test"},
 		"pure by detour":     {listed{ImportPath: ours("pkg/score"), Deps: []string{"k8s.io/klog/v2"}}, "pure"},
+		"offline by detour":  {listed{ImportPath: ours("pkg/capacity"), Deps: []string{"k8s.io/client-go/rest"}}, "pure"},
 		"kubernetes":         {listed{ImportPath: ours("pkg/localcluster"), Imports: []string{"k8s.io/kubernetes/pkg/features"}}, "k8s.io/kubernetes"},
 		"folder not in list": {listed{ImportPath: ours("pkg/util")}, "layer"},
 	} {
@@ -118,11 +128,16 @@ func violations(p listed) []string {
 			say("%s imports %s: imports point down only", from, to)
 		}
 	}
-	if withinAny(from, pure) {
-		for _, dep := range p.Deps {
-			if withinAny(dep, notInPure) {
-				say("%s depends on %s: it is a pure package (`go list -deps` shows the way)", from, dep)
-			}
+	var forbidden []string
+	switch {
+	case slices.Contains(pure, folder(from)):
+		forbidden = notInPure
+	case slices.Contains(offline, folder(from)):
+		forbidden = notInOffline
+	}
+	for _, dep := range p.Deps {
+		if withinAny(dep, forbidden) {
+			say("%s depends on %s: it is a pure package (`go list -deps` shows the way)", from, dep)
 		}
 	}
 	return broken

@@ -5,8 +5,10 @@ package v1_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	schedconfigv1 "k8s.io/kube-scheduler/config/v1"
 	"k8s.io/utils/ptr"
@@ -70,5 +72,46 @@ func TestDefaults(t *testing.T) {
 				t.Errorf("defaulted arguments (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestRealCapacityDefaults(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	duration := func(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d} }
+	got := &v1.RealCapacityArgs{}
+	scheme.Default(got)
+	want := &v1.RealCapacityArgs{
+		Ceilings:     []v1.ResourceCeiling{{Name: "cpu", Percent: 90}, {Name: "memory", Percent: 85}},
+		OnStale:      "Requests",
+		MaxAge:       duration(time.Minute),
+		BurstPercent: ptr.To[int64](30),
+		Resources: []schedconfigv1.ResourceSpec{
+			{Name: "cpu", Weight: 1}, {Name: "memory", Weight: 1}, {Name: "disk", Weight: 1}, {Name: "network", Weight: 1},
+		},
+		NetworkBytesPerSecond: 1_250_000_000,
+		InFlight:              v1.InFlightEstimate{Ramp: ptr.To(duration(time.Minute)), CPUPercent: 70, MemoryPercent: 80},
+		Prometheus: v1.PrometheusSource{
+			PollInterval: duration(15 * time.Second), QueryTimeout: duration(10 * time.Second),
+			MaxResponseBytes: 64 << 20, RateWindow: duration(time.Minute), BurstWindow: duration(5 * time.Minute),
+			NodeMapping: v1.NodeMapping{Label: "instance", Match: "NameOrInternalIP"},
+			History:     v1.WorkloadHistory{Interval: duration(5 * time.Minute)},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+
+	stated := &v1.RealCapacityArgs{
+		Ceilings:     []v1.ResourceCeiling{{Name: "cpu", Percent: 50}},
+		BurstPercent: ptr.To[int64](0),
+		InFlight:     v1.InFlightEstimate{Ramp: ptr.To(duration(0))},
+		Prometheus:   v1.PrometheusSource{AgeQuery: ptr.To("")},
+	}
+	scheme.Default(stated)
+	if len(stated.Ceilings) != 1 || *stated.BurstPercent != 0 || stated.InFlight.Ramp.Duration != 0 || *stated.Prometheus.AgeQuery != "" {
+		t.Errorf("what was stated was changed: %+v", stated)
 	}
 }
