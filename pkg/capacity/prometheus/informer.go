@@ -29,6 +29,10 @@ type Deps struct {
 	Clock clock.WithTicker
 }
 
+// resync is of handlers that do not state theirs. With 0, client-go would resync
+// none of those that do either.
+const resync = 10 * time.Hour
+
 // Informer is a SharedIndexInformer of *capacity.NodeCapacity by node name.
 type Informer struct {
 	cache.SharedIndexInformer
@@ -75,7 +79,7 @@ func NewInformer(config Config, deps Deps) (*Informer, error) {
 		}
 	}
 	return &Informer{
-		SharedIndexInformer: cache.NewSharedIndexInformer(s, &capacity.NodeCapacity{}, 0, cache.Indexers{}),
+		SharedIndexInformer: cache.NewSharedIndexInformer(s, &capacity.NodeCapacity{}, resync, cache.Indexers{}),
 		config:              config,
 		source:              s,
 		historian: &historian{

@@ -119,7 +119,7 @@ func diagnose(index *nodeIndex, bad []match, raw []model.Metric) string {
 		series = first.examples
 	}
 	if len(series) == 0 {
-		return message + fmt.Sprintf("the query answered no series: let Prometheus scrape node_exporter on the nodes, or replace `queries.%s` by what it has", first.query)
+		return message + noSeries(names)
 	}
 	example := index.nodes[max(first.without, 0)]
 	message += fmt.Sprintf("series carry %s; nodes have %s; ", describe(index, unmatchedOf(index, series)), describeNode(example))
@@ -134,6 +134,21 @@ func diagnose(index *nodeIndex, bad []match, raw []model.Metric) string {
 	}
 	return message + "set `nodeMapping` to a label with a node's name or InternalIP; no label has one, so add one by relabelling the scrape " +
 		"(__meta_kubernetes_node_name as node)"
+}
+
+// noSeries is the advice for queries whose answers are empty.
+func noSeries(queries []string) string {
+	var fields []string
+	advice := ""
+	for _, query := range queries {
+		if query == ageQuery {
+			fields = append(fields, "`ageQuery`")
+			advice = " (where there is no age, no reading is taken)"
+		} else {
+			fields = append(fields, "`queries."+query+"`")
+		}
+	}
+	return "Prometheus answered no series: let it scrape node_exporter on the nodes, or replace " + strings.Join(fields, ", ") + " by what it has" + advice
 }
 
 func plural(one, many string, n int) string {
