@@ -13,10 +13,11 @@ import (
 	"auriga.dev/auriga/pkg/capacity"
 )
 
-func owned(namespace, kind, name string) *corev1.Pod {
+// owned is a pod of a controller in namespace ci.
+func owned(kind, name string) *corev1.Pod {
 	yes := true
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-		Namespace: namespace, OwnerReferences: []metav1.OwnerReference{{Kind: kind, Name: name, Controller: &yes}},
+		Namespace: "ci", OwnerReferences: []metav1.OwnerReference{{Kind: kind, Name: name, Controller: &yes}},
 	}}
 }
 
@@ -43,16 +44,16 @@ func TestHistory(t *testing.T) {
 	r.run()
 	r.eventually("the history", func() bool { return r.inf.History().Len() > 0 })
 	h := r.inf.History()
-	if use, ok := h.Of(owned("ci", "Job", "build-28999999")); !ok || use != (capacity.Use{CPU: 3, Memory: 2e9}) {
+	if use, ok := h.Of(owned("Job", "build-28999999")); !ok || use != (capacity.Use{CPU: 3, Memory: 2e9}) {
 		t.Errorf("another run of build: %v, %v", use, ok)
 	}
-	labelled := owned("ci", "Job", "other")
+	labelled := owned("Job", "other")
 	labelled.Labels = map[string]string{capacity.LabelWorkload: "tests"}
 	if use, ok := h.Of(labelled); !ok || use != (capacity.Use{CPU: 0.5, Memory: 1e9}) {
 		t.Errorf("tests: %v, %v", use, ok)
 	}
 	for _, name := range []string{"half", "odd"} {
-		if use, ok := h.Of(owned("ci", "Job", name)); ok {
+		if use, ok := h.Of(owned("Job", name)); ok {
 			t.Errorf("%s: %v, want nothing: it is half known", name, use)
 		}
 	}
@@ -79,7 +80,7 @@ func TestHistoryOfOneKind(t *testing.T) {
 	r := twoNodes(t, func(c *Config) { c.History = History{Memory: "historyMemory"} })
 	r.prom.set("historyMemory", vector(series{`namespace="ci",owner_kind="StatefulSet",owner_name="db"`, "5"}))
 	r.inf.historian.refresh(t.Context())
-	if use, ok := r.inf.History().Of(owned("ci", "StatefulSet", "db")); !ok || use.Memory != 5 {
+	if use, ok := r.inf.History().Of(owned("StatefulSet", "db")); !ok || use.Memory != 5 {
 		t.Errorf("use = %v, %v", use, ok)
 	}
 }

@@ -28,6 +28,7 @@ import (
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/component-base/metrics/testutil"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -138,6 +139,7 @@ func (r *rig) run() {
 	}()
 	r.t.Cleanup(r.end)
 	r.eventually("the first list", r.inf.HasSynced)
+	r.settle()
 }
 
 func (r *rig) end() {
@@ -253,9 +255,10 @@ func (r *rig) polls(result string) func() float64 {
 	return counted(r.t, func() float64 { return value(r.t, r.inf.source.metrics.polls.WithLabelValues(result)) })
 }
 
-func (r *rig) failures(query, reason string) func() float64 {
+// failures are of the query cpu.
+func (r *rig) failures(reason string) func() float64 {
 	return counted(r.t, func() float64 {
-		return value(r.t, r.inf.source.metrics.queryErrors.WithLabelValues(query, reason))
+		return value(r.t, r.inf.source.metrics.queryErrors.WithLabelValues("cpu", reason))
 	})
 }
 
@@ -296,7 +299,6 @@ func TestFollowsPolls(t *testing.T) {
 	r.prom.set("memory", vector(on("a", 1e9), on("10.0.0.2:9100", 2e9), on("elsewhere", 1)))
 	unmatched, success := r.rejections("memory", rejectedUnmatched), r.polls(resultSuccess)
 	r.run()
-	r.settle()
 	if got, want := r.takeSteps(), []string{"set a", "set b", "publish"}; !slices.Equal(got, want) {
 		t.Errorf("first list: %q, want %q", got, want)
 	}
@@ -379,7 +381,7 @@ func TestOneQueryFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := twoNodes(t, func(c *Config) { c.QueryTimeout, c.MaxResponseBytes = 300*time.Millisecond, 1<<16 })
 			r.run()
-			partial, failures := r.polls(resultPartial), r.failures("cpu", tc.reason)
+			partial, failures := r.polls(resultPartial), r.failures(tc.reason)
 			before := r.mean("a", capacity.CPU)
 			r.prom.set("cpu", tc.answer)
 			r.prom.set("memory", vector(on("a", 5e9)))
@@ -531,7 +533,7 @@ func TestDownAtStart(t *testing.T) {
 		t.Fatalf("known = %q after %v failed polls", got, failed())
 	}
 	events := r.takeEvents()
-	if len(events) != 1 || !strings.HasPrefix(events[0], "Warning CapacityUnavailable 3 of 3 queries") || !strings.Contains(events[0], "connection refused") {
+	if len(events) != 1 || !strings.HasPrefix(events[0], "Warning CapacityUnavailable 3 of 3 queries") || !strings.Contains(events[0], "queries age, cpu, memory: Post") || !strings.Contains(events[0], "connection refused; the readings") {
 		t.Errorf("events = %q", events)
 	}
 	r.poll()
@@ -808,6 +810,35 @@ func TestLeavesNothingBehind(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// TestMetricsStartAtZero is each metric and each value of its labels, before
+// anything happened.
+func TestMetricsStartAtZero(t *testing.T) {
+	newRig(t, nil, capacity.CPU)
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "auriga_capacity_") {
+			got[f.GetName()] = len(f.GetMetric())
+		}
+	}
+	want := map[string]int{
+		"auriga_capacity_polls_total":                    3,
+		"auriga_capacity_poll_duration_seconds":          1,
+		"auriga_capacity_query_errors_total":             10 * 6,
+		"auriga_capacity_rejected_samples_total":         10 * 5,
+		"auriga_capacity_nodes":                          3,
+		"auriga_capacity_oldest_reading_age_seconds":     1,
+		"auriga_capacity_last_success_timestamp_seconds": 1,
+		"auriga_capacity_workloads_known":                1,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("series = %v, want %v", got, want)
+	}
 }
 
 func TestCapacities(t *testing.T) {

@@ -503,10 +503,9 @@ const (
 // polled is told of each poll. It speaks when what fails has changed, at most
 // once a minute; that nothing fails any more it says at once.
 func (r *reporter) polled(failed []*queryError, asked int, took bool) {
-	var kinds, texts []string
+	var kinds []string
 	for _, f := range failed {
 		kinds = append(kinds, f.query+"="+f.reason)
-		texts = append(texts, f.Error())
 	}
 	kind := strings.Join(kinds, " ")
 	now := r.client.clock.Now()
@@ -521,7 +520,7 @@ func (r *reporter) polled(failed []*queryError, asked int, took bool) {
 		return
 	}
 	r.at = now
-	note := fmt.Sprintf("%d of %d queries of the nodes' load failed: %s", len(failed), asked, summary(texts))
+	note := fmt.Sprintf("%d of %d queries of the nodes' load failed: %s", len(failed), asked, summary(failed))
 	if !took {
 		note += "; the readings at hand grow old"
 	}
@@ -529,13 +528,25 @@ func (r *reporter) polled(failed []*queryError, asked int, took bool) {
 	r.record(corev1.EventTypeWarning, eventUnavailable, note)
 }
 
-// summary is short if all queries failed of the same.
-func summary(texts []string) string {
-	const most = 3
-	if len(texts) > most {
-		return strings.Join(texts[:most], "; ") + "; ..."
+// summary says what failed; what failed alike is said once.
+func summary(failed []*queryError) string {
+	var order []string
+	queries := map[string][]string{}
+	for _, f := range failed {
+		text := f.err.Error()
+		if len(queries[text]) == 0 {
+			order = append(order, text)
+		}
+		queries[text] = append(queries[text], f.query)
 	}
-	return strings.Join(texts, "; ")
+	for i, text := range order {
+		what := "query "
+		if len(queries[text]) > 1 {
+			what = "queries "
+		}
+		order[i] = what + strings.Join(queries[text], ", ") + ": " + shorten(text, maxNote/4)
+	}
+	return strings.Join(order, "; ")
 }
 
 // maxNote is how long an event's note may be.

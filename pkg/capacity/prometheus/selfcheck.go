@@ -4,6 +4,7 @@
 package prometheus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -113,7 +114,11 @@ func diagnose(index *nodeIndex, bad []match, raw []model.Metric) string {
 			names = append(names, m.query)
 		}
 	}
-	message := fmt.Sprintf("matched %d of %d nodes (%s %s): ", first.matched, len(index.nodes), plural("query", "queries", len(names)), strings.Join(names, ", "))
+	queries := "query"
+	if len(names) > 1 {
+		queries = "queries"
+	}
+	message := fmt.Sprintf("matched %d of %d nodes (%s %s): ", first.matched, len(index.nodes), queries, strings.Join(names, ", "))
 	series := raw
 	if len(series) == 0 {
 		series = first.examples
@@ -151,21 +156,16 @@ func noSeries(queries []string) string {
 	return "Prometheus answered no series: let it scrape node_exporter on the nodes, or replace " + strings.Join(fields, ", ") + " by what it has" + advice
 }
 
-func plural(one, many string, n int) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
-// unmatchedOf is the first series of no node, or just the first.
+// unmatchedOf is a series of no node, or just one if there is none: the same one
+// each time, in whatever order they come.
 func unmatchedOf(index *nodeIndex, series []model.Metric) model.Metric {
-	for _, m := range series {
-		if _, ok := index.of(m); !ok {
-			return m
-		}
+	unmatched := slices.DeleteFunc(slices.Clone(series), func(m model.Metric) bool { _, ok := index.of(m); return ok })
+	if len(unmatched) == 0 {
+		unmatched = series
 	}
-	return series[0]
+	return slices.MinFunc(unmatched, func(a, b model.Metric) int {
+		return cmp.Or(cmp.Compare(a[index.label], b[index.label]), cmp.Compare(a.String(), b.String()))
+	})
 }
 
 // describe writes a series' labels, that of the mapping first.
