@@ -13,7 +13,9 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -23,10 +25,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"auriga.dev/auriga/pkg/capacity"
+	"auriga.dev/auriga/pkg/capacity/prometheus"
 	"auriga.dev/auriga/pkg/controllers"
 	"auriga.dev/auriga/pkg/controllers/jobmetrics"
+	"auriga.dev/auriga/pkg/controllers/load"
 	"auriga.dev/auriga/pkg/controllers/nodeprofile"
-	"auriga.dev/auriga/pkg/controllers/utilization"
+	"auriga.dev/auriga/pkg/controllers/reclaim"
 )
 
 const (
@@ -57,7 +62,7 @@ func (o *options) newManager() (ctrl.Manager, error) {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, batchv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, batchv1.AddToScheme, policyv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -69,7 +74,7 @@ func (o *options) newManager() (ctrl.Manager, error) {
 	stop := stopTimeout
 	managerOptions := ctrl.Options{
 		Scheme:                     scheme,
-		Cache:                      controllers.CacheOptions(controllersConfig),
+		Cache:                      controllers.CacheOptions(),
 		LeaderElection:             o.leaderElect,
 		LeaderElectionID:           o.leaseName,
 		LeaderElectionNamespace:    o.leaseNamespace,
@@ -139,14 +144,54 @@ func (o *options) controllers() (controllers.Config, error) {
 		NodeProfile: nodeprofile.SourceConfig{
 			Querier: querier, Interval: o.profileInterval, StorageQuery: o.storageQuery, PowerQuery: o.powerQuery,
 		},
-		Jobs:        jobmetrics.Config{Schedulers: o.schedulers, Window: o.successWindow},
-		Utilization: o.readings(),
+		Jobs: jobmetrics.Config{Schedulers: o.schedulers, Window: o.successWindow},
+		Load: o.load(),
+		Reclaim: reclaim.Config{
+			Schedulers: o.schedulers,
+			CPUCeiling: float64(o.reclaimCPUCeiling) / 100, MemoryCeiling: float64(o.reclaimMemoryCeiling) / 100,
+		},
 	}, nil
 }
 
-// readings is where the pools' utilization comes from. Nothing measures the
-// workers in this process yet, so that there is none.
-func (o *options) readings() utilization.Read { return nil }
+// load says how the load of the workers is measured.
+func (o *options) load() load.Config {
+	return load.Config{
+		Prometheus: o.prometheus(), MaxAge: o.maxAge, Ramp: o.inFlightRamp,
+		CPUShare: float64(o.inFlightCPU) / 100, MemoryShare: float64(o.inFlightMemory) / 100,
+		PoolLabel: o.poolLabel,
+		Lease:     types.NamespacedName{Namespace: o.leaseNamespace, Name: o.leaseName},
+	}
+}
+
+// prometheus says which Prometheus to ask for the load, and what.
+func (o *options) prometheus() prometheus.Config {
+	c := prometheus.Config{
+		Address: o.prometheusAddress, HTTPConfigFile: o.prometheusConfig,
+		PollInterval: o.pollInterval, RateWindow: o.rateWindow,
+		NodeMapping: prometheus.NodeMapping{Label: o.nodeMappingLabel, Regexp: o.nodeMappingRegexp},
+		Queries:     map[capacity.Resource]string{},
+	}
+	// Nobody here asks about the others.
+	for r := range capacity.NumResources {
+		if r != capacity.CPU && r != capacity.Memory {
+			c.Queries[r] = ""
+		}
+	}
+	if o.cpuQuery != "" {
+		c.Queries[capacity.CPU] = o.cpuQuery
+	}
+	if o.memoryQuery != "" {
+		c.Queries[capacity.Memory] = o.memoryQuery
+	}
+	switch o.ageQuery {
+	case "":
+	case noQuery:
+		c.AgeQuery = new(string)
+	default:
+		c.AgeQuery = &o.ageQuery
+	}
+	return c
+}
 
 // serving is how metrics are served, and what keeps a given certificate fresh.
 func (o *options) serving() (metricsserver.Options, *certwatcher.CertWatcher, error) {

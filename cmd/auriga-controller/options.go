@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -39,10 +41,27 @@ type options struct {
 	storageQuery      string
 	powerQuery        string
 
-	schedulers    []string
-	successWindow time.Duration
-	poolLabel     string
+	pollInterval      time.Duration
+	rateWindow        time.Duration
+	maxAge            time.Duration
+	nodeMappingLabel  string
+	nodeMappingRegexp string
+	cpuQuery          string
+	memoryQuery       string
+	ageQuery          string
+	inFlightRamp      time.Duration
+	inFlightCPU       int // percent
+	inFlightMemory    int // percent
+
+	schedulers           []string
+	successWindow        time.Duration
+	poolLabel            string
+	reclaimCPUCeiling    int // percent
+	reclaimMemoryCeiling int // percent
 }
+
+// noQuery is the value of a flag whose empty value is the default query.
+const noQuery = "none"
 
 func defaultOptions() *options {
 	return &options{
@@ -54,9 +73,17 @@ func defaultOptions() *options {
 		profileInterval: 5 * time.Minute,
 		storageQuery:    nodeprofile.DefaultStorageQuery,
 		powerQuery:      nodeprofile.DefaultPowerQuery,
-		schedulers:      []string{names.Scheduler},
-		successWindow:   jobmetrics.DefaultWindow,
-		poolLabel:       names.LabelPool,
+		pollInterval:    15 * time.Second,
+		rateWindow:      time.Minute,
+		maxAge:          time.Minute,
+		// The series of node_exporter.
+		nodeMappingLabel: "instance",
+		inFlightRamp:     time.Minute,
+		inFlightCPU:      70, inFlightMemory: 80,
+		schedulers:        []string{names.Scheduler},
+		successWindow:     jobmetrics.DefaultWindow,
+		poolLabel:         names.LabelPool,
+		reclaimCPUCeiling: 90, reclaimMemoryCeiling: 85,
 	}
 }
 
@@ -74,13 +101,27 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.certFile, "tls-cert-file", o.certFile, "certificate of the metrics, PEM, read again when it changes; without it, a self-signed one")
 	f.StringVar(&o.keyFile, "tls-private-key-file", o.keyFile, "private key of --tls-cert-file, PEM")
 
-	f.StringVar(&o.prometheusAddress, "prometheus-address", o.prometheusAddress, "URL of Prometheus, such as http://prometheus:9090; without it, profiles are made from the cluster alone")
+	f.StringVar(&o.prometheusAddress, "prometheus-address", o.prometheusAddress, "URL of Prometheus, such as http://prometheus:9090; without it, profiles are made from the cluster alone, and nothing is measured")
 	f.StringVar(&o.prometheusConfig, "prometheus-http-config-file", o.prometheusConfig, "how to reach Prometheus (authorization, TLS, proxy): a file in the format of Prometheus' http_config")
 	f.DurationVar(&o.profileInterval, "profile-interval", o.profileInterval, "time between two questions to Prometheus about the workers' hardware")
 	f.StringVar(&o.storageQuery, "storage-query", o.storageQuery, "PromQL for the disks of all workers: series with the labels device and rotational; empty for none")
 	f.StringVar(&o.powerQuery, "power-query", o.powerQuery, "PromQL for the highest power of all workers' processors in watts; empty for none")
 
-	f.StringSliceVar(&o.schedulers, "scheduler-name", o.schedulers, "schedulerName whose jobs are measured; repeatable")
+	f.DurationVar(&o.pollInterval, "poll-interval", o.pollInterval, "time between two questions to Prometheus about the workers' load")
+	f.DurationVar(&o.rateWindow, "rate-window", o.rateWindow, "time over which the use of CPU is a mean; at least four scrapes")
+	f.DurationVar(&o.maxAge, "max-age", o.maxAge, "how old a reading may be; without a younger one a worker is judged by requests")
+	f.StringVar(&o.nodeMappingLabel, "node-mapping-label", o.nodeMappingLabel, "label of Prometheus' series that says which worker they are of")
+	f.StringVar(&o.nodeMappingRegexp, "node-mapping-regexp", o.nodeMappingRegexp, "regular expression whose first group is the worker's name or address in --node-mapping-label; without it, the value without a port")
+	f.StringVar(&o.cpuQuery, "cpu-query", o.cpuQuery, "PromQL for the cores in use, by worker, a mean over --rate-window; empty for that of node_exporter")
+	f.StringVar(&o.memoryQuery, "memory-query", o.memoryQuery, "PromQL for the bytes of memory in use, by worker; empty for that of node_exporter")
+	f.StringVar(&o.ageQuery, "age-query", o.ageQuery, "PromQL for the age of the last sample in seconds, by worker; empty for that of node_exporter, "+noQuery+" if an answer is as old as it takes to arrive")
+	f.DurationVar(&o.inFlightRamp, "in-flight-ramp", o.inFlightRamp, "time after its start until a pod's use shows in a sample; --rate-window or more")
+	f.IntVar(&o.inFlightCPU, "in-flight-cpu-percent", o.inFlightCPU, "share of its requested CPU that a pod uses of which nothing better is known, in percent")
+	f.IntVar(&o.inFlightMemory, "in-flight-memory-percent", o.inFlightMemory, "share of its requested memory that a pod uses of which nothing better is known, in percent")
+
+	f.StringSliceVar(&o.schedulers, "scheduler-name", o.schedulers, "schedulerName whose jobs are measured and whose reclaimed pods may be evicted; repeatable")
+	f.IntVar(&o.reclaimCPUCeiling, "reclaim-cpu-ceiling", o.reclaimCPUCeiling, "share of a worker's CPU above which its reclaimed pods give way, in percent; as cpu in the ceilings of RealCapacity")
+	f.IntVar(&o.reclaimMemoryCeiling, "reclaim-memory-ceiling", o.reclaimMemoryCeiling, "share of a worker's memory above which its reclaimed pods give way, in percent; as memory in the ceilings of RealCapacity")
 	f.DurationVar(&o.successWindow, "success-window", o.successWindow, "time over which cicd_pipeline_success_rate is taken")
 	f.StringVar(&o.poolLabel, "pool-label", o.poolLabel, "node label that names a worker's pool; workers without it are in the pool default")
 }
@@ -137,18 +178,47 @@ func (o *options) validatePrometheus() []error {
 	case o.prometheusConfig != "":
 		return []error{fmt.Errorf("--prometheus-http-config-file=%s: has no meaning without --prometheus-address", o.prometheusConfig)}
 	}
+	errs := atLeast(time.Second, []durationFlag{
+		{"poll-interval", o.pollInterval}, {"rate-window", o.rateWindow}, {"max-age", o.maxAge},
+	})
+	if o.inFlightRamp < o.rateWindow {
+		errs = append(errs, refusal("in-flight-ramp", o.inFlightRamp, fmt.Sprintf("--rate-window (%s) or more", o.rateWindow)))
+	}
+	if !model.LegacyValidation.IsValidLabelName(o.nodeMappingLabel) {
+		errs = append(errs, refusal("node-mapping-label", o.nodeMappingLabel, "the name of a label, such as instance or node"))
+	}
+	if re, err := regexp.Compile(o.nodeMappingRegexp); err != nil || o.nodeMappingRegexp != "" && re.NumSubexp() < 1 {
+		errs = append(errs, refusal("node-mapping-regexp", o.nodeMappingRegexp, `a regular expression with a group, such as ^([^.:]+)`))
+	}
+	errs = append(errs, isPercent("in-flight-cpu-percent", o.inFlightCPU)...)
+	return append(errs, isPercent("in-flight-memory-percent", o.inFlightMemory)...)
+}
+
+type durationFlag struct {
+	flag  string
+	value time.Duration
+}
+
+func atLeast(least time.Duration, flags []durationFlag) (errs []error) {
+	for _, f := range flags {
+		if f.value < least {
+			errs = append(errs, refusal(f.flag, f.value, fmt.Sprintf("%s or more", least)))
+		}
+	}
+	return errs
+}
+
+func isPercent(flag string, value int) []error {
+	if value < 1 || value > 100 {
+		return []error{refusal(flag, value, "1 to 100")}
+	}
 	return nil
 }
 
 func (o *options) validateControllers() (errs []error) {
-	for _, duration := range []struct {
-		flag  string
-		value time.Duration
-	}{{"profile-interval", o.profileInterval}, {"success-window", o.successWindow}} {
-		if duration.value < time.Second {
-			errs = append(errs, refusal(duration.flag, duration.value, "1s or more"))
-		}
-	}
+	errs = atLeast(time.Second, []durationFlag{{"profile-interval", o.profileInterval}, {"success-window", o.successWindow}})
+	errs = append(errs, isPercent("reclaim-cpu-ceiling", o.reclaimCPUCeiling)...)
+	errs = append(errs, isPercent("reclaim-memory-ceiling", o.reclaimMemoryCeiling)...)
 	if len(o.schedulers) == 0 || slices.Contains(o.schedulers, "") {
 		errs = append(errs, refusal("scheduler-name", `""`, "a schedulerName, given at least once"))
 	}

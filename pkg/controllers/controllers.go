@@ -9,13 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"auriga.dev/auriga/pkg/controllers/jobmetrics"
+	"auriga.dev/auriga/pkg/controllers/load"
 	"auriga.dev/auriga/pkg/controllers/nodeprofile"
+	"auriga.dev/auriga/pkg/controllers/reclaim"
 	"auriga.dev/auriga/pkg/controllers/utilization"
 )
 
@@ -23,14 +24,18 @@ import (
 type Config struct {
 	NodeProfile nodeprofile.SourceConfig
 	Jobs        jobmetrics.Config
-	// Utilization gives the readings of the workers. Nil: none, and then there
-	// is no utilization.
-	Utilization utilization.Read
+	// Load says how the workers are measured.
+	Load    load.Config
+	Reclaim reclaim.Config
 }
 
 // Add registers all controllers, and their metrics in the registry. None starts
 // before the manager does.
 func Add(mgr manager.Manager, c Config, registry prometheus.Registerer) error {
+	known, err := load.Add(mgr, c.Load)
+	if err != nil {
+		return fmt.Errorf("load of the workers: %w", err)
+	}
 	for _, controller := range []struct {
 		name string
 		add  func() error
@@ -38,11 +43,12 @@ func Add(mgr manager.Manager, c Config, registry prometheus.Registerer) error {
 		{nodeprofile.Name, func() error { return nodeprofile.Add(mgr, c.NodeProfile, registry) }},
 		{"job-metrics", func() error { return jobmetrics.Add(mgr, c.Jobs, registry) }},
 		{"pool-utilization", func() error {
-			if c.Utilization == nil {
+			if !known.Measures() {
 				return nil
 			}
-			return registry.Register(utilization.NewCollector(c.Utilization, mgr.Elected()))
+			return registry.Register(utilization.NewCollector(known.Readings, mgr.Elected()))
 		}},
+		{reclaim.Name, func() error { return reclaim.Add(mgr, c.Reclaim, known, registry) }},
 	} {
 		if err := controller.add(); err != nil {
 			return fmt.Errorf("controller %s: %w", controller.name, err)
@@ -52,16 +58,12 @@ func Add(mgr manager.Manager, c Config, registry prometheus.Registerer) error {
 }
 
 // CacheOptions say what the controllers need of the objects that they watch:
-// nodes without what nobody reads, and of the pods, if one scheduler's are
-// wanted, only those.
-func CacheOptions(c Config) cache.Options {
-	pods := cache.ByObject{Transform: cache.TransformStripManagedFields()}
-	if len(c.Jobs.Schedulers) == 1 {
-		pods.Field = fields.OneTermEqualSelector("spec.schedulerName", c.Jobs.Schedulers[0])
-	}
+// nodes and pods without what nobody reads. The pods are those of all
+// schedulers, since all of them use the workers.
+func CacheOptions() cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
 		&corev1.Node{}: {Transform: nodeprofile.Trim},
-		&corev1.Pod{}:  pods,
+		&corev1.Pod{}:  {Transform: load.Trim},
 		&batchv1.Job{}: {Transform: cache.TransformStripManagedFields()},
 	}}
 }
