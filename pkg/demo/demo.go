@@ -38,7 +38,7 @@ const shownFailures = 5
 type Options struct {
 	// Nodes and Jobs are how many of each; both positive.
 	Nodes, Jobs int
-	// Seed is the workload generator's.
+	// Seed is the workload generator's, and that of what the jobs really use.
 	Seed uint64
 	// Trace is a folder with the openb trace; empty generates a workload.
 	Trace string
@@ -57,7 +57,7 @@ type Options struct {
 	Binary string
 	// Chart is the folder of Auriga's Helm chart.
 	Chart string
-	// OutDir gets report.json and, after a failure, the logs.
+	// OutDir gets report.json, index.html and, after a failure, the logs.
 	OutDir string
 	// Out gets what a person reads; Terminal says whether it is one.
 	Out      io.Writer
@@ -142,14 +142,18 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		r.say("      %s (%s)", done, seconds(took.Seconds()))
 	}
 
-	path := filepath.Join(o.OutDir, "report.json")
+	path, page := filepath.Join(o.OutDir, "report.json"), filepath.Join(o.OutDir, "index.html")
 	if err := r.report.Write(path); err != nil {
+		return nil, err
+	}
+	if err := r.report.WritePage(page); err != nil {
 		return nil, err
 	}
 	if err := r.report.Render(o.Out); err != nil {
 		return nil, err
 	}
-	r.say("\nThe same for programs: %s", path)
+	r.say("\nThe same as a page:    %s", page)
+	r.say("The same for programs: %s", path)
 	if r.report.Failed > 0 {
 		return &r.report, fmt.Errorf("%d of %d jobs did not run to a successful end:\n%s", r.report.Failed, r.report.Pods,
 			strings.Join(r.observer.epitaphs(shownFailures), "\n"))
@@ -320,6 +324,10 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 		return "", errors.New("the pods' watch did not start")
 	}
 
+	sampler, err := r.newSampler(ctx)
+	if err != nil {
+		return "", err
+	}
 	before, err := r.cpuTimes(ctx)
 	if err != nil {
 		return "", err
@@ -330,10 +338,13 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 		if err := createForeign(groupCtx, r.client, r.ForeignPods); err != nil {
 			return err
 		}
-		return submit(groupCtx, r.client, r.workload.Jobs)
+		return submit(groupCtx, r.client, r.workload.Jobs, r.Seed)
 	})
 	group.Go(func() error { return r.follow(groupCtx) })
-	if err := group.Wait(); err != nil {
+	endSampling := sampler.begin(ctx)
+	err = group.Wait()
+	endSampling()
+	if err != nil {
 		return "", err
 	}
 	after, err := r.cpuTimes(ctx)
@@ -347,9 +358,32 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 		cpu: float64(capacity.CPUMilli) / 1000, memory: float64(capacity.MemoryBytes), gpu: float64(capacity.GPUs),
 	})
 	r.report.fill(len(r.workload.Jobs), seen, names.PriorityClasses())
+	r.report.Measured, r.report.Load = sampler.report(), sampler.load
 	foreign := r.observer.counts(corev1.DefaultSchedulerName)
 	r.report.DefaultSchedulerPods = Placed{Submitted: r.ForeignPods, Scheduled: foreign.scheduled}
 	return fmt.Sprintf("%d jobs ended, %d of %d pods of the stock scheduler were placed", r.report.Pods, foreign.scheduled, r.ForeignPods), nil
+}
+
+// newSampler makes what measures the workers while the jobs run, and waits until
+// it can. If it cannot, the demo goes on and its report says so.
+func (r *run) newSampler(ctx context.Context) (*sampler, error) {
+	own, err := r.client.CoreV1().Pods(names.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list Auriga's own pods: %w", err)
+	}
+	r.observer.also(own.Items)
+	s, err := newSampler(r.cluster.PrometheusURL(), scrapeInterval(len(r.workload.Nodes)), r.workload.Nodes, r.observer.requested, clock.RealClock{})
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	if err := s.await(ctx, tick.C); ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	} else if err != nil {
+		r.say("      note: %v", err)
+	}
+	return s, nil
 }
 
 // follow shows the progress until all jobs have ended and all foreign pods

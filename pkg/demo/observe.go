@@ -5,6 +5,7 @@ package demo
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -61,6 +62,7 @@ type podLife struct {
 	// task is the job of the pod, or the pod itself where it has none. A pod
 	// that is preempted ends, and its job makes another.
 	task                  string
+	worker                string // "" until it is bound
 	requests              amounts
 	created, bound, ended time.Time
 	running               bool
@@ -86,21 +88,23 @@ const (
 // are those at which this process saw the event.
 //
 // Invariant: used is the sum of the requests of the pods that are bound and
-// have not ended; area is the integral of used over time since start.
+// have not ended, byWorker the same for each worker, with Auriga's own pods;
+// area is the integral of used over time since start.
 type observer struct {
 	clock clock.PassiveClock
 
-	mu    sync.Mutex
-	pods  map[types.UID]*podLife
-	used  amounts
-	peak  amounts
-	area  amounts // in amounts x seconds
-	start time.Time
-	last  time.Time // when area was last brought up to date
+	mu       sync.Mutex
+	pods     map[types.UID]*podLife
+	used     amounts
+	byWorker map[string]amounts
+	peak     amounts
+	area     amounts // in amounts x seconds
+	start    time.Time
+	last     time.Time // when area was last brought up to date
 }
 
 func newObserver(c clock.PassiveClock) *observer {
-	return &observer{clock: c, pods: map[types.UID]*podLife{}}
+	return &observer{clock: c, pods: map[types.UID]*podLife{}, byWorker: map[string]amounts{}}
 }
 
 // OnAdd implements cache.ResourceEventHandler.
@@ -140,8 +144,8 @@ func (o *observer) see(obj any, deleted bool) {
 	}
 	o.advance(now)
 	if pod.Spec.NodeName != "" && life.bound.IsZero() {
-		life.bound, life.waitingFor = now, ""
-		o.used = o.used.plus(life.requests, 1)
+		life.bound, life.waitingFor, life.worker = now, "", pod.Spec.NodeName
+		o.use(life, 1)
 		o.peak = o.peak.max(o.used)
 	}
 	if life.bound.IsZero() {
@@ -154,9 +158,36 @@ func (o *observer) see(obj any, deleted bool) {
 			life.epitaph = epitaph(pod, deleted)
 		}
 		if !life.bound.IsZero() {
-			o.used = o.used.plus(life.requests, -1)
+			o.use(life, -1)
 		}
 	}
+}
+
+// use adds the pod's requests, or takes them away, by the sign.
+func (o *observer) use(life *podLife, sign float64) {
+	o.used = o.used.plus(life.requests, sign)
+	o.byWorker[life.worker] = o.byWorker[life.worker].plus(life.requests, sign)
+}
+
+// also counts pods that are not the workload's as requested, for good: Auriga's
+// own, which are on the workers, too.
+func (o *observer) also(pods []corev1.Pod) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range pods {
+		if worker := pods[i].Spec.NodeName; worker != "" {
+			requests := amountsOf(resource.PodRequests(&pods[i], resource.PodResourcesOptions{}))
+			o.byWorker[worker] = o.byWorker[worker].plus(requests, 1)
+		}
+	}
+}
+
+// requested is what the pods request now that are bound to each worker and have
+// not ended.
+func (o *observer) requested() map[string]amounts {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.byWorker)
 }
 
 // advance adds the use since the last event to the area.

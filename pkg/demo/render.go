@@ -28,23 +28,13 @@ func (r *Report) Render(out io.Writer) error {
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // tabwriter keeps the first error for Flush
 
 	line("")
-	line("Auriga scheduled %d of %d pods on %d workers, %.1f a second.", r.Scheduled, r.Pods, r.Nodes, r.PodsPerSecond)
-	line("%.2f %% ran to a successful end, %d did not; %d pods gave way to more important ones and ran again.", 100*r.SuccessRate, r.Failed, r.Preempted)
+	line("%s", r.headline())
+	line("%s", r.endings())
 	line("")
 	line("  latency\tp50\tp99\ttarget of p99")
-	line("  waiting in the queue\t%s\t%s\t", seconds(r.QueueWaitSeconds.P50), seconds(r.QueueWaitSeconds.P99))
-	latency := func(name string, q Quantiles, target float64) {
-		verdict := ""
-		if target > 0 {
-			verdict = "< " + seconds(target) + mark(q.P99 < target)
-		}
-		line("  %s\t%s\t%s\t%s", name, seconds(q.P50), seconds(q.P99), verdict)
+	for _, l := range r.latencyTable() {
+		line("  %s\t%s\t%s\t%s", l.Name, seconds(l.P50), seconds(l.P99), l.verdict())
 	}
-	latency("filter", r.PhaseSeconds.Filter, filterTarget)
-	latency("score", r.PhaseSeconds.Score, scoreTarget)
-	latency("choosing the worker, in all", r.AlgorithmSeconds, algorithmTarget)
-	latency("bind", r.PhaseSeconds.Bind, bindTarget)
-	latency("whole attempt", r.AttemptSeconds, 0)
 	line("")
 	line("  requested of the workers\tmean\t\tpeak")
 	use := func(name string, mean, peak float64) {
@@ -53,6 +43,10 @@ func (r *Report) Render(out io.Writer) error {
 	use("cpu", r.Utilization.CPU, r.PeakUtilization.CPU)
 	use("memory", r.Utilization.Memory, r.PeakUtilization.Memory)
 	use("gpu", r.Utilization.GPU, r.PeakUtilization.GPU)
+	line("")
+	for _, l := range r.picture() {
+		line("%s", l)
+	}
 	groups := func(title string, groups []Group) {
 		line("")
 		line("  %s\tpods\tscheduled\tmean wait\tp99 wait", title)
@@ -63,7 +57,7 @@ func (r *Report) Render(out io.Writer) error {
 	groups("tenant", r.ByTenant)
 	groups("priority", r.ByPriority)
 	line("")
-	line("The stock scheduler placed %d of %d pods of its own beside Auriga.", r.DefaultSchedulerPods.Scheduled, r.DefaultSchedulerPods.Submitted)
+	line("%s", r.neighbour())
 	if limit := r.limit(); limit != "" {
 		line("%s", limit)
 	}
@@ -71,6 +65,53 @@ func (r *Report) Render(out io.Writer) error {
 		return fmt.Errorf("print the report: %w", err)
 	}
 	return nil
+}
+
+// headline is the report in a sentence.
+func (r *Report) headline() string {
+	return fmt.Sprintf("Auriga scheduled %d of %d pods on %d workers, %.1f a second.", r.Scheduled, r.Pods, r.Nodes, r.PodsPerSecond)
+}
+
+// endings says how the jobs ended.
+func (r *Report) endings() string {
+	return fmt.Sprintf("%.2f %% ran to a successful end, %d did not; %d pods gave way to more important ones and ran again.",
+		100*r.SuccessRate, r.Failed, r.Preempted)
+}
+
+// neighbour says how the stock scheduler fared.
+func (r *Report) neighbour() string {
+	return fmt.Sprintf("The stock scheduler placed %d of %d pods of its own beside Auriga.",
+		r.DefaultSchedulerPods.Scheduled, r.DefaultSchedulerPods.Submitted)
+}
+
+// latencyRow is a row of the table of latencies, in seconds. A target of 0 is none.
+type latencyRow struct {
+	Name     string
+	P50, P99 float64
+	Target   float64
+}
+
+// verdict says whether the target is kept; nothing without one.
+func (l latencyRow) verdict() string {
+	if l.Target == 0 {
+		return ""
+	}
+	return "< " + seconds(l.Target) + mark(l.P99 < l.Target)
+}
+
+// latencyTable is what a pod waits for, in the order in which it does.
+func (r *Report) latencyTable() []latencyRow {
+	row := func(name string, q Quantiles, target float64) latencyRow {
+		return latencyRow{name, q.P50, q.P99, target}
+	}
+	return []latencyRow{
+		{"waiting in the queue", r.QueueWaitSeconds.P50, r.QueueWaitSeconds.P99, 0},
+		row("filter", r.PhaseSeconds.Filter, filterTarget),
+		row("score", r.PhaseSeconds.Score, scoreTarget),
+		row("choosing the worker, in all", r.AlgorithmSeconds, algorithmTarget),
+		row("bind", r.PhaseSeconds.Bind, bindTarget),
+		row("whole attempt", r.AttemptSeconds, 0),
+	}
 }
 
 // saturated is the share of the cores from which on the machine is the limit.

@@ -7,8 +7,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -50,6 +48,11 @@ type Report struct {
 	Utilization Utilization `json:"utilization"`
 	// PeakUtilization is the highest moment of each resource.
 	PeakUtilization Utilization `json:"peakUtilization"`
+	// Measured is what the workers really used, from Prometheus.
+	Measured Measured `json:"measured"`
+	// Load is the same worker by worker and moment by moment, for the pictures;
+	// report.json does without.
+	Load Load `json:"-"`
 	// ByTenant and ByPriority split the pods.
 	ByTenant   []Group `json:"byTenant"`
 	ByPriority []Group `json:"byPriority"`
@@ -103,6 +106,49 @@ type Utilization struct {
 	CPU    float64 `json:"cpu"`
 	Memory float64 `json:"memory"`
 	GPU    float64 `json:"gpu"`
+}
+
+// Measured is what Prometheus measured on the workers beside what was requested
+// of them at the same moments, while the jobs ran. Auriga's own pods, which are
+// on the workers too, count in both. CPU is measured as the mean over the last
+// three scrapes, so that it follows what is requested with a lag of about one
+// and a half.
+type Measured struct {
+	// Samples is the number of moments at which both resources were measured.
+	Samples int `json:"samples"`
+	// Errors is the number of queries that failed, of two at each moment;
+	// LastError says how the last of them did.
+	Errors    int    `json:"errors"`
+	LastError string `json:"lastError,omitempty"`
+	// ScrapeIntervalSeconds is the time between two moments, and between two
+	// readings of a worker by Prometheus.
+	ScrapeIntervalSeconds float64 `json:"scrapeIntervalSeconds"`
+	// CPU is cores, Memory bytes, as shares of all workers' capacity.
+	CPU    ResourceUse `json:"cpu"`
+	Memory ResourceUse `json:"memory"`
+	// Workers are the single ones, in the order of the workload. One that was
+	// never measured is not among them.
+	Workers []WorkerUse `json:"workers"`
+}
+
+// ResourceUse is of all workers together, as shares of their capacity from 0 to
+// 1: the means and the highest of the moments that were measured. Nothing
+// measured gives zeros.
+type ResourceUse struct {
+	RequestedMean float64 `json:"requestedMean"`
+	RequestedPeak float64 `json:"requestedPeak"`
+	MeasuredMean  float64 `json:"measuredMean"`
+	MeasuredPeak  float64 `json:"measuredPeak"`
+}
+
+// WorkerUse is of one worker: means over the moments at which it was measured,
+// as shares of its capacity from 0 to 1.
+type WorkerUse struct {
+	Name            string  `json:"name"`
+	CPURequested    float64 `json:"cpuRequested"`
+	CPUMeasured     float64 `json:"cpuMeasured"`
+	MemoryRequested float64 `json:"memoryRequested"`
+	MemoryMeasured  float64 `json:"memoryMeasured"`
 }
 
 // Group is one tenant or one priority; Pods and Scheduled count as in Report.
@@ -232,11 +278,5 @@ func (r *Report) Write(path string) error {
 	if err != nil {
 		return fmt.Errorf("encode the report: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("store the report: %w", err)
-	}
-	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("store the report: %w", err)
-	}
-	return nil
+	return store(path, append(data, '\n'))
 }

@@ -6,7 +6,9 @@ package demo
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -67,8 +69,26 @@ func workerNode(n trace.Node) *corev1.Node {
 	}
 }
 
+// What a job really uses of its request lies evenly between these shares.
+const (
+	leastUsed = 0.2
+	mostUsed  = 0.6
+)
+
+// usage declares what the job's pod really uses of CPU and memory. The same seed
+// and name, the same usage.
+func usage(j trace.Job, seed uint64) string {
+	name := fnv.New64a()
+	_, _ = name.Write([]byte(j.Name)) // never fails
+	random := rand.New(rand.NewPCG(seed, name.Sum64()))
+	part := func(of int64) int64 {
+		return int64(float64(of) * (leastUsed + (mostUsed-leastUsed)*random.Float64()))
+	}
+	return fmt.Sprintf("cpu=%dm,memory=%dMi", part(j.CPUMilli), part(j.MemoryBytes)>>20)
+}
+
 // workloadJob is the batch Job for a job of the workload, in its tenant's namespace.
-func workloadJob(j trace.Job) *batchv1.Job {
+func workloadJob(j trace.Job, seed uint64) *batchv1.Job {
 	requests := corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewMilliQuantity(j.CPUMilli, resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(j.MemoryBytes, resource.BinarySI),
@@ -93,8 +113,11 @@ func workloadJob(j trace.Job) *batchv1.Job {
 			}}},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{
-					Labels:      labels,
-					Annotations: map[string]string{names.AnnotationRunDuration: j.Duration.String()},
+					Labels: labels,
+					Annotations: map[string]string{
+						names.AnnotationRunDuration: j.Duration.String(),
+						names.AnnotationUsage:       usage(j, seed),
+					},
 				},
 				Spec: corev1.PodSpec{
 					SchedulerName:                names.Scheduler,
@@ -207,8 +230,8 @@ func createForeign(ctx context.Context, client kubernetes.Interface, n int) erro
 }
 
 // submit creates the jobs, each when it arrives, and stops at the first error.
-// The jobs are in the order of their arrival.
-func submit(ctx context.Context, client kubernetes.Interface, jobs []trace.Job) error {
+// The jobs are in the order of their arrival. The seed is that of their usage.
+func submit(ctx context.Context, client kubernetes.Interface, jobs []trace.Job, seed uint64) error {
 	start := time.Now()
 	return createAll(ctx, jobs, func(ctx context.Context, j trace.Job) error {
 		arrival := time.NewTimer(time.Until(start.Add(j.Arrival)))
@@ -218,7 +241,7 @@ func submit(ctx context.Context, client kubernetes.Interface, jobs []trace.Job) 
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if _, err := client.BatchV1().Jobs(j.Tenant).Create(ctx, workloadJob(j), metav1.CreateOptions{}); err != nil {
+		if _, err := client.BatchV1().Jobs(j.Tenant).Create(ctx, workloadJob(j, seed), metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("submit job %s: %w", j.Name, err)
 		}
 		return nil
