@@ -151,11 +151,10 @@ func (r *rig) end() {
 // for its end. How many polls there were is on the source.
 func (r *rig) poll() {
 	r.t.Helper()
-	s := r.inf.source
 	polls := func() uint64 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.polls
+		r.inf.source.mu.Lock()
+		defer r.inf.source.mu.Unlock()
+		return r.inf.source.polls
 	}
 	before := polls()
 	r.eventually("a timer", r.clock.HasWaiters)
@@ -166,30 +165,27 @@ func (r *rig) poll() {
 		r.clock.Step(500 * time.Millisecond)
 		time.Sleep(time.Millisecond)
 	}
-	version := ""
-	s.mu.Lock()
-	version = fmt.Sprint(s.version)
-	s.mu.Unlock()
-	r.eventually("the delivery of version "+version, func() bool { return r.inf.LastSyncResourceVersion() == version })
 	r.settle()
 }
 
-// settle waits until the handlers have what the store has.
+// settle waits until the handlers have what the source has handed out.
 func (r *rig) settle() {
 	r.t.Helper()
+	handedOut := map[string]string{}
+	s := r.inf.source
+	s.mu.Lock()
+	for name, state := range s.known {
+		handedOut[name] = state.object.ResourceVersion
+	}
+	s.mu.Unlock()
 	r.eventually("the handlers", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		store := r.inf.GetStore().List()
-		if len(store) != len(r.set) {
-			return false
+		got := map[string]string{}
+		for name, n := range r.set {
+			got[name] = n.ResourceVersion
 		}
-		for _, obj := range store {
-			if n := obj.(*capacity.NodeCapacity); r.set[n.Name] != n {
-				return false
-			}
-		}
-		return len(r.steps) == 0 || r.steps[len(r.steps)-1] == "publish"
+		return maps.Equal(got, handedOut) && (len(r.steps) == 0 || r.steps[len(r.steps)-1] == "publish")
 	})
 }
 
