@@ -86,7 +86,7 @@ func TestTraceOfABoundPod(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	startScheduler(t, kubeconfig, listener.Addr().String())
+	startTracedScheduler(t, kubeconfig, listener.Addr().String())
 
 	const trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	createPod(t, client, "unsampled", nil)
@@ -192,29 +192,34 @@ func startCluster(t *testing.T) (client kubernetes.Interface, kubeconfig string)
 	return client, cluster.Kubeconfig()
 }
 
-// startScheduler runs auriga-scheduler until the test ends.
-func startScheduler(t *testing.T, kubeconfig, endpoint string) {
+// startTracedScheduler runs auriga-scheduler with a collector until the test ends.
+func startTracedScheduler(t *testing.T, kubeconfig, endpoint string) {
 	t.Helper()
-	dir := t.TempDir()
-	write := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	tracing := filepath.Join(t.TempDir(), "tracing.yaml")
+	if err := os.WriteFile(tracing, fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
+kind: TracingConfiguration
+endpoint: %q
+`, endpoint), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	config := write("scheduler.yaml", fmt.Sprintf(`apiVersion: kubescheduler.config.k8s.io/v1
+	startScheduler(t, kubeconfig, "", "--tracing-config-file="+tracing)
+}
+
+// startScheduler runs auriga-scheduler until the test ends. profiles is the
+// rest of its configuration.
+func startScheduler(t *testing.T, kubeconfig, profiles string, flags ...string) {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "scheduler.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, `apiVersion: kubescheduler.config.k8s.io/v1
 kind: KubeSchedulerConfiguration
 clientConnection: {kubeconfig: %q}
 leaderElection: {leaderElect: false}
-`, kubeconfig))
-	tracing := write("tracing.yaml", fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
-kind: TracingConfiguration
-endpoint: %q
-`, endpoint))
+%s`, kubeconfig, profiles), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var log strings.Builder
-	cmd := exec.Command(fixtures.Binary(t, "auriga-scheduler"), "--config="+config, "--tracing-config-file="+tracing,
-		"--secure-port=0", "--authentication-skip-lookup")
+	cmd := exec.Command(fixtures.Binary(t, "auriga-scheduler"), append([]string{"--config=" + config,
+		"--secure-port=0", "--authentication-skip-lookup"}, flags...)...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
