@@ -109,7 +109,7 @@ func TestQueries(t *testing.T) {
 	b := start(t)
 	ctx := t.Context()
 	err := wait.PollUntilContextTimeout(ctx, round, queryDeadline, true, func(ctx context.Context) (bool, error) {
-		if err := b.submit(ctx); err != nil {
+		if err := b.submit(ctx); err != nil && ctx.Err() == nil {
 			return false, err
 		}
 		done := true
