@@ -29,7 +29,7 @@ VERIFY_TOOLS := golangci-lint
 
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: $(RUN_TOOLS:%=$(TOOLS)/%) ## Build all binaries into bin/ (the first time takes minutes and shows how far it is).
 	@hack/build.sh . $(BIN) ./cmd/...
@@ -66,6 +66,11 @@ export SIZES PODS
 bench: ## Compare with the stock scheduler in one run (20 min); writes out/bench. WORKLOADS=regexp REPEAT=3 SIZES=500,1000
 	@hack/bench.sh "$(WORKLOADS)" "$(REPEAT)"
 
+PAIRS ?= 3
+
+bench-capacity: ## Measure what scheduling by measured load costs (3 min); writes out/bench/capacity.json. PAIRS=3
+	@hack/bench-capacity.sh "$(PAIRS)"
+
 DATA ?=
 
 eval: build ## Measure on public data sets; writes out/eval. DATA=folder with the folder ci
@@ -91,4 +96,4 @@ $(TOOLS)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@hack/build.sh hack/tools/$* $(TOOLS) tool
 	@touch $@
 
-.PHONY: help build clean demo test verify bench eval image update
+.PHONY: help build clean demo test verify bench bench-capacity eval image update

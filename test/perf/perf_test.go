@@ -38,6 +38,7 @@ type options struct {
 	workloads, sizes string
 	pods, repeat     int
 	config, report   string
+	capacity         capacityOptions
 }
 
 // opts is filled by TestMain and only read after that: a benchmark cannot be
@@ -51,6 +52,7 @@ func (o *options) addFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.repeat, "repeat", 3, "runs of each workload and side")
 	fs.StringVar(&o.config, "config", "", "Auriga's KubeSchedulerConfiguration (default <repository>/config/scheduler.yaml)")
 	fs.StringVar(&o.report, "report", "", "where the JSON report goes (default <repository>/out/bench/report.json)")
+	o.capacity.addFlags(fs)
 }
 
 func TestMain(m *testing.M) {
@@ -229,14 +231,22 @@ func newPlan(o options, dir string) (plan, error) {
 		auriga:    side{name: "auriga", config: path, registry: plugins.Registry()},
 		path:      o.report,
 		report: Report{
-			Machine:  Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.NumCPU()},
-			Versions: Versions{Go: runtime.Version(), Kubernetes: kubernetesVersion, Etcd: "v" + version.Version},
+			Machine:  thisMachine(),
+			Versions: theseVersions(kubernetesVersion),
 			Method: Method{
 				ClientQPS: ClientQPS, ClientBurst: ClientQPS, Repetitions: o.repeat,
 				FeatureGates: featureGates(), Config: o.config,
 			},
 		},
 	}, nil
+}
+
+func thisMachine() Machine {
+	return Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.NumCPU()}
+}
+
+func theseVersions(kubernetes string) Versions {
+	return Versions{Go: runtime.Version(), Kubernetes: kubernetes, Etcd: "v" + version.Version}
 }
 
 // modules says where this module and the Kubernetes source are.

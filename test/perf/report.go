@@ -226,8 +226,11 @@ func accept(rows []Row) *Acceptance {
 }
 
 // writeFile writes the report for programs.
-func (r Report) writeFile(path string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+func (r Report) writeFile(path string) error { return writeJSON(path, r) }
+
+// writeJSON writes a report, and the folder if need be.
+func writeJSON(path string, report any) error {
+	data, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the report: %w", err)
 	}
