@@ -4,14 +4,19 @@
 package prometheus
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -126,5 +131,31 @@ func TestHTTPConfig(t *testing.T) {
 	}
 	if _, err := NewInformer(Config{}, deps); err == nil || !strings.Contains(err.Error(), "address") {
 		t.Errorf("no address: %v", err)
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		want string
+	}{
+		"of its own":  {&promv1.Error{Type: "internal", Msg: "expanding series: no"}, reasonServerError},
+		"canceled":    {&promv1.Error{Type: promv1.ErrCanceled}, reasonTimeout},
+		"no status":   {&promv1.Error{Type: promv1.ErrServer, Msg: "odd"}, reasonServerError},
+		"status 418":  {&promv1.Error{Type: promv1.ErrClient, Msg: "client error: 418"}, reasonBadAnswer},
+		"status 302":  {&promv1.Error{Type: promv1.ErrBadResponse, Msg: "bad response code 302"}, reasonBadAnswer},
+		"dial":        {&url.Error{Op: "Post", Err: errors.New("no such host")}, reasonUnreachable},
+		"TLS timeout": {&url.Error{Op: "Post", Err: os.ErrDeadlineExceeded}, reasonTimeout},
+		"cut off":     {io.ErrUnexpectedEOF, reasonUnreachable},
+		"redirected":  {&url.Error{Op: "Post", Err: &tooLargeError{5}}, reasonTooLarge},
+		"JSON":        {errors.New("expected :"), reasonBadAnswer},
+	} {
+		got := classify("cpu", tc.err)
+		if got.reason != tc.want || !strings.HasPrefix(got.Error(), "query cpu: ") || got.Unwrap() == nil {
+			t.Errorf("%s: %s, %v, want %s", name, got.reason, got, tc.want)
+		}
+	}
+	if got := notPrometheus(strings.Repeat("ä", 1000)).Error(); len(got) > 300 || !utf8.ValidString(got) {
+		t.Errorf("a long answer: %s", got)
 	}
 }

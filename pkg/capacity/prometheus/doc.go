@@ -25,7 +25,8 @@
 //     infinite, negative, ambiguous (two series for one node) and missing are no
 //     readings;
 //   - the time of a sample is when the answer was received, on our clock, minus
-//     its age on the source's clock: the difference of the clocks is in neither;
+//     its age on the source's clock: the difference of the clocks is in neither.
+//     A value that was evaluated before that sample was there is not taken;
 //   - an object is never changed after it was handed out.
 //
 // Failures are told by a log line and an event when they begin, change or end,

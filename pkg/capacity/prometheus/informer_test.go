@@ -495,6 +495,17 @@ func TestAges(t *testing.T) {
 			}
 		})
 	}
+	// The age's query was evaluated 2 s after that of CPU.
+	for age, want := range map[float64]bool{1.5: false, 1.999: true, 2: true, 5: true} {
+		t.Run(fmt.Sprintf("scraped %v s before a later evaluation", age), func(t *testing.T) {
+			r := twoNodes(t, nil)
+			r.prom.set("age", evaluatedAt(2*time.Second, on("a", age)))
+			r.run()
+			if got := r.mean("a", capacity.CPU); got.OK() != want {
+				t.Errorf("CPU = %v, want a reading: %v", got, want)
+			}
+		})
+	}
 	t.Run("no query", func(t *testing.T) {
 		none := ""
 		r := twoNodes(t, func(c *Config) { c.AgeQuery = &none })
@@ -552,6 +563,55 @@ func TestDownAtStart(t *testing.T) {
 	}
 	if events := r.takeEvents(); len(events) != 1 || !strings.HasPrefix(events[0], "Normal CapacityRestored") {
 		t.Errorf("events = %q", events)
+	}
+}
+
+// TestDiesWhole is a Prometheus that answers nothing any more: nothing is handed
+// out, and what is known grows old.
+func TestDiesWhole(t *testing.T) {
+	r := twoNodes(t, nil)
+	r.run()
+	r.takeSteps()
+	before := r.mean("a", capacity.CPU)
+	r.prom.Close()
+	for r.clock.Since(start) < 2*time.Minute {
+		r.poll()
+	}
+	if steps := r.takeSteps(); len(steps) != 0 {
+		t.Errorf("steps = %q, want none", steps)
+	}
+	if got := r.mean("a", capacity.CPU); got != before {
+		t.Errorf("CPU = %v, want %v still", got, before)
+	}
+	if stale := r.gauge(stateStale); stale != 2 {
+		t.Errorf("%v stale nodes, want 2", stale)
+	}
+	age, err := testutil.GetGaugeMetricValue(r.inf.source.metrics.oldest)
+	if err != nil || age < 100 || age > 140 {
+		t.Errorf("the oldest reading is %v s old, %v, want some 120", age, err)
+	}
+	last, err := testutil.GetGaugeMetricValue(r.inf.source.metrics.lastSuccess)
+	if err != nil || last != float64(start.Unix()) {
+		t.Errorf("last success at %v, %v, want %v", last, err, start.Unix())
+	}
+	if events := r.takeEvents(); len(events) != 1 {
+		t.Errorf("events = %q, want one", events)
+	}
+}
+
+// TestRunsOnAChannel is Run, as factories call it.
+func TestRunsOnAChannel(t *testing.T) {
+	r := twoNodes(t, nil)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.inf.Run(stop)
+	}()
+	r.eventually("the first list", r.inf.HasSynced)
+	close(stop)
+	<-ended
+	if got := r.inf.Config().PollInterval; got != 15*time.Second {
+		t.Errorf("poll interval = %v, want the default", got)
 	}
 }
 

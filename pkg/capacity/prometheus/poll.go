@@ -98,8 +98,9 @@ const maxExamples = 100
 
 // sample is what an answer said of a node.
 type sample struct {
-	value float64
-	state sampleState
+	value     float64
+	evaluated model.Time // By the source's clock, as it states.
+	state     sampleState
 }
 
 type sampleState uint8
@@ -205,7 +206,7 @@ func (p *poller) evaluate(index *nodeIndex, a answer, column []sample, required 
 		case sampleMissing:
 			m.matched++
 			value, reason := plausible(s, a.query == ageQuery)
-			*at = sample{value, sampleOK}
+			*at = sample{value, s.Timestamp, sampleOK}
 			if reason != "" {
 				at.state = sampleRejected
 				rejected[reason]++
@@ -254,7 +255,13 @@ func (p *poller) read(node *corev1.Node, r capacity.Resource, s sample, n int, a
 		if age.state != sampleOK || age.value > maxAge.Seconds() {
 			return
 		}
-		sampled = agesReceived.Add(-time.Duration(age.value * float64(time.Second)))
+		// The queries of a poll are not evaluated at the same moment: a scrape that
+		// came after this one is none of its value. The next poll has it.
+		old := time.Duration(age.value * float64(time.Second))
+		if scraped := age.evaluated.Add(-old); scraped > s.evaluated+1 {
+			return
+		}
+		sampled = agesReceived.Add(-old)
 	}
 	// Of a node of the same name that was there before.
 	if sampled.Before(node.CreationTimestamp.Time) {

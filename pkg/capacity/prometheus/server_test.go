@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"auriga.dev/auriga/pkg/capacity"
 )
@@ -94,6 +95,16 @@ func vector(samples ...series) http.HandlerFunc {
 	}
 	b.WriteString(`]}}`)
 	return text(http.StatusOK, b.String())
+}
+
+// evaluatedAt is the answer of an evaluation so long after the others'.
+func evaluatedAt(offset time.Duration, samples ...series) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		recorded := httptest.NewRecorder()
+		vector(samples...)(recorded, r)
+		at := fmt.Sprintf("[%.3f", 1700000000.123+offset.Seconds())
+		_, _ = w.Write([]byte(strings.ReplaceAll(recorded.Body.String(), "[1700000000.123", at)))
+	}
 }
 
 func text(status int, body string) http.HandlerFunc {

@@ -67,7 +67,7 @@ func (e *exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/beta" && !restarted.IsZero() {
 		up = time.Since(restarted).Seconds()
 	}
-	show := func(series string, value float64) { fmt.Fprintf(w, "%s %v\n", series, value) }
+	show := func(series string, value float64) { _, _ = fmt.Fprintf(w, "%s %v\n", series, value) }
 	switch r.URL.Path {
 	case "/alpha":
 		show(`node_cpu_seconds_total{cpu="0",mode="user"}`, 0.75*up)
