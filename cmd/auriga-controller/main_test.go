@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"auriga.dev/auriga/pkg/capacity"
 )
 
 // asController makes this test binary behave as auriga-controller.
@@ -62,6 +64,10 @@ current-context: c
 		"interval":        {[]string{"--profile-interval=1ms"}, exitUsage, []string{"--profile-interval=1ms: must be 1s or more"}},
 		"window":          {[]string{"--success-window=0"}, exitUsage, []string{"--success-window=0s"}},
 		"scheduler":       {[]string{"--scheduler-name="}, exitUsage, []string{"--scheduler-name"}},
+		"poll interval":   {[]string{"--prometheus-address=http://a", "--poll-interval=0s", "--rate-window=1ms"}, exitUsage, []string{"--poll-interval=0s: must be 1s or more", "--rate-window=1ms: must be 1s or more"}},
+		"ramp":            {[]string{"--in-flight-ramp=1s", "--in-flight-cpu-percent=0", "--in-flight-memory-percent=101"}, exitUsage, []string{"--in-flight-ramp=1s: must be --rate-window (1m0s) or more", "--in-flight-cpu-percent=0: must be 1 to 100", "--in-flight-memory-percent=101"}},
+		"node mapping":    {[]string{"--node-mapping-label=a-b", "--node-mapping-regexp=^a"}, exitUsage, []string{"--node-mapping-label=a-b: must be the name of a label", "--node-mapping-regexp=^a: must be a regular expression with a group"}},
+		"ceilings":        {[]string{"--reclaim-cpu-ceiling=0", "--reclaim-memory-ceiling=101"}, exitUsage, []string{"--reclaim-cpu-ceiling=0: must be 1 to 100", "--reclaim-memory-ceiling=101: must be 1 to 100"}},
 		"pool label":      {[]string{"--pool-label=a b"}, exitUsage, []string{"--pool-label=a b", "auriga.dev/pool"}},
 		"no kubeconfig":   {[]string{"--kubeconfig=/none"}, exitFailed, []string{"--kubeconfig=/none"}},
 		"no certificate":  {[]string{"--kubeconfig=" + kubeconfig, "--tls-cert-file=/none.crt", "--tls-private-key-file=/none.key"}, exitFailed, []string{"--tls-cert-file=/none.crt", "no such file"}},
@@ -87,6 +93,34 @@ current-context: c
 				}
 			}
 		})
+	}
+}
+
+// TestPrometheusConfig: what is asked of a Prometheus is what the flags say, and
+// only what is used.
+func TestPrometheusConfig(t *testing.T) {
+	o := defaultOptions()
+	o.prometheusAddress = "http://a"
+	c := o.prometheus().WithDefaults()
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	for r := range capacity.NumResources {
+		if used := r == capacity.CPU || r == capacity.Memory; used != (c.Queries[r] != "") {
+			t.Errorf("query of %s: %q", r, c.Queries[r])
+		}
+	}
+	if *c.AgeQuery == "" {
+		t.Error("no query of the age")
+	}
+	o.cpuQuery, o.memoryQuery, o.ageQuery = "c", "m", "a"
+	c = o.prometheus().WithDefaults()
+	if got := c.Queries[capacity.CPU] + c.Queries[capacity.Memory] + *c.AgeQuery; got != "cma" {
+		t.Errorf("queries %q, want cma", got)
+	}
+	o.ageQuery = noQuery
+	if c = o.prometheus().WithDefaults(); *c.AgeQuery != "" {
+		t.Errorf("query of the age: %q", *c.AgeQuery)
 	}
 }
 

@@ -225,7 +225,7 @@ func TestCluster(t *testing.T) {
 			"patch core/events", "patch events.k8s.io/events",
 			// A claim changed by somebody else in the same moment; a placement taken back.
 			"get resource.k8s.io/resourceclaims", "patch resource.k8s.io/resourceclaims/status",
-			// Nothing has been lent yet.
+			// Nothing is lent here: see test/integration/controller.
 			"create core/pods/eviction",
 			// Kubernetes 1.36.
 			"update resource.k8s.io/resourceclaims/binding", "patch resource.k8s.io/resourceclaims/binding",

@@ -58,7 +58,7 @@ func start(t *testing.T) *bench {
 	ctx, cancel := context.WithTimeout(t.Context(), startDeadline)
 	defer cancel()
 	cluster, err := localcluster.Start(ctx, localcluster.Options{
-		Binary: fixtures.Binary(t, "auriga-local"), DataDir: filepath.Join(t.TempDir(), "data"), Log: t.Output(),
+		Binary: fixtures.Binary(t, "auriga-local"), DataDir: filepath.Join(t.TempDir(), "data"), Log: t.Output(), ScrapeInterval: time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
