@@ -23,13 +23,13 @@ func Trim(object any) (any, error) {
 	}
 	pod.ManagedFields = nil
 	maps.DeleteFunc(pod.Annotations, func(name, _ string) bool { return !strings.HasPrefix(name, annotations) })
-	spec := &pod.Spec
+	spec := pod.Spec
 	pod.Spec = corev1.PodSpec{
 		NodeName: spec.NodeName, SchedulerName: spec.SchedulerName, PriorityClassName: spec.PriorityClassName,
 		RestartPolicy: spec.RestartPolicy, Overhead: spec.Overhead, Resources: spec.Resources,
 		Containers: trimContainers(spec.Containers), InitContainers: trimContainers(spec.InitContainers),
 	}
-	status := &pod.Status
+	status := pod.Status
 	pod.Status = corev1.PodStatus{Phase: status.Phase, StartTime: status.StartTime}
 	for i := range status.ContainerStatuses {
 		if state := status.ContainerStatuses[i].State; state.Terminated != nil {
