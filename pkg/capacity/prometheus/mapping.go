@@ -120,7 +120,11 @@ func (x *nodeIndex) find(key string) (int, bool) {
 		}
 	}
 	if x.Match != MatchName {
-		if i, ok := x.internal[canonical(key)]; ok {
+		i, ok := x.internal[key]
+		if !ok { // Perhaps written in another way.
+			i, ok = x.internal[canonical(key)]
+		}
+		if ok {
 			return i, i != ambiguous
 		}
 	}
