@@ -120,7 +120,7 @@ type NodeCapacity struct {
 // DeepCopyObject implements runtime.Object.
 func (n *NodeCapacity) DeepCopyObject() runtime.Object {
 	out := *n
-	n.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
+	n.DeepCopyInto(&out.ObjectMeta)
 	return &out
 }
 
@@ -134,7 +134,7 @@ type NodeCapacityList struct {
 // DeepCopyObject implements runtime.Object.
 func (l *NodeCapacityList) DeepCopyObject() runtime.Object {
 	out := *l
-	l.ListMeta.DeepCopyInto(&out.ListMeta)
+	l.DeepCopyInto(&out.ListMeta)
 	out.Items = make([]NodeCapacity, len(l.Items))
 	for i := range l.Items {
 		out.Items[i] = *l.Items[i].DeepCopyObject().(*NodeCapacity)

@@ -229,8 +229,8 @@ func (t *Tracker) On(name string) (firm, reclaimed Use) {
 		if p.Reclaimed {
 			sum = &reclaimed
 		}
-		sum.CPU += p.Use.CPU
-		sum.Memory += p.Use.Memory
+		sum.CPU += p.CPU
+		sum.Memory += p.Memory
 	}
 	return firm, reclaimed
 }

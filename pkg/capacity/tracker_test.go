@@ -211,10 +211,10 @@ func TestSumsAgainstDumbTwin(t *testing.T) {
 			var inFlight, reclaimed float64
 			for _, p := range pods {
 				if p.Node == n && !p.settled {
-					inFlight += p.Use.CPU
+					inFlight += p.CPU
 				}
 				if p.Node == n && p.Reclaimed {
-					reclaimed += p.Use.CPU
+					reclaimed += p.CPU
 				}
 			}
 			e := tracker.Snapshot().Node(n, types.UID("uid-"+n))
