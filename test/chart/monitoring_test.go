@@ -133,3 +133,16 @@ func TestPodRequests(t *testing.T) {
 		t.Errorf("endpoint %v", endpoint)
 	}
 }
+
+// TestMonitoringLint: all of it at once, and what the schema of the values refuses.
+func TestMonitoringLint(t *testing.T) {
+	all := []string{"--set", "metrics.serviceMonitor.enabled=true,metrics.podRequests.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true"}
+	if out, err := command(t, nil, fixtures.Binary(t, "tools/helm"), append([]string{"lint", "--strict", "--kube-version", "1.35.8", chart}, all...)...); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, wrong := range []string{"metrics.prometheusRule.enable=true", "metrics.dashboards.labels=null", "metrics.podRequests.interval=often"} {
+		if _, err := template(t, append(all, "--set", wrong)...); err == nil {
+			t.Errorf("accepted %s", wrong)
+		}
+	}
+}
