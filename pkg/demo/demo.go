@@ -100,7 +100,9 @@ type run struct {
 	// client makes single requests, each with a deadline; watches has none.
 	client, watches *kubernetes.Clientset
 	scheduler       schedulerProcess
+	controllerLog   string // the file; "" without a controller
 	observer        *observer
+	sampler         *sampler
 }
 
 // Run runs the demo. The report is nil if the demo did not come to its end;
@@ -126,7 +128,8 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		{"start the control plane", r.startCluster},
 		{"create the workers", r.startWorkers},
 		{"install Auriga from its chart", r.installChart},
-		{"start the scheduler under the chart's account", r.startScheduler},
+		{"start Auriga under the chart's account", r.startAuriga},
+		{"let Prometheus measure the workers", r.prepareSampler},
 		{"run the jobs", r.runJobs},
 		{"read the scheduler's metrics", r.measure},
 	}
@@ -324,10 +327,6 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 		return "", errors.New("the pods' watch did not start")
 	}
 
-	sampler, err := r.newSampler(ctx)
-	if err != nil {
-		return "", err
-	}
 	before, err := r.cpuTimes(ctx)
 	if err != nil {
 		return "", err
@@ -341,7 +340,7 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 		return submit(groupCtx, r.client, r.workload.Jobs, r.Seed)
 	})
 	group.Go(func() error { return r.follow(groupCtx) })
-	endSampling := sampler.begin(ctx)
+	endSampling := r.sampler.begin(ctx)
 	err = group.Wait()
 	endSampling()
 	if err != nil {
@@ -358,32 +357,37 @@ func (r *run) runJobs(ctx context.Context) (string, error) {
 		cpu: float64(capacity.CPUMilli) / 1000, memory: float64(capacity.MemoryBytes), gpu: float64(capacity.GPUs),
 	})
 	r.report.fill(len(r.workload.Jobs), seen, names.PriorityClasses())
-	r.report.Measured, r.report.Load = sampler.report(), sampler.load
+	r.report.Measured, r.report.Load = r.sampler.report(), r.sampler.load
 	foreign := r.observer.counts(corev1.DefaultSchedulerName)
 	r.report.DefaultSchedulerPods = Placed{Submitted: r.ForeignPods, Scheduled: foreign.scheduled}
 	return fmt.Sprintf("%d jobs ended, %d of %d pods of the stock scheduler were placed", r.report.Pods, foreign.scheduled, r.ForeignPods), nil
 }
 
-// newSampler makes what measures the workers while the jobs run, and waits until
-// it can. If it cannot, the demo goes on and its report says so.
-func (r *run) newSampler(ctx context.Context) (*sampler, error) {
+// prepareSampler makes what measures the workers while the jobs run, and waits
+// until it can. If it cannot, the demo goes on and its report says so.
+func (r *run) prepareSampler(ctx context.Context) (string, error) {
 	own, err := r.client.CoreV1().Pods(names.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("list Auriga's own pods: %w", err)
+		return "", fmt.Errorf("list Auriga's own pods: %w", err)
 	}
 	r.observer.also(own.Items)
-	s, err := newSampler(r.cluster.PrometheusURL(), scrapeInterval(len(r.workload.Nodes)), r.workload.Nodes, r.observer.requested, clock.RealClock{})
+	interval := scrapeInterval(len(r.workload.Nodes))
+	r.sampler, err = newSampler(r.cluster.PrometheusURL(), interval, r.workload.Nodes, r.observer.requested, clock.RealClock{})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
-	if err := s.await(ctx, tick.C); ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	} else if err != nil {
-		r.say("      note: %v", err)
+	err = r.sampler.await(ctx, tick.C)
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case r.cluster.Err() != nil:
+		return "", fmt.Errorf("the local cluster broke down: %w", r.cluster.Err())
+	case err != nil:
+		return fmt.Sprintf("the demo goes on without: %v", err), nil
 	}
-	return s, nil
+	return fmt.Sprintf("Prometheus reads the CPU and memory in use on each worker every %v", interval), nil
 }
 
 // follow shows the progress until all jobs have ended and all foreign pods

@@ -11,10 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -28,14 +30,18 @@ import (
 )
 
 const (
-	// schedulerName is the binary and the process.
-	schedulerName = "auriga-scheduler"
+	// schedulerName and controllerName are the binaries and the processes.
+	schedulerName  = "auriga-scheduler"
+	controllerName = "auriga-controller"
 	// release is the name under which the chart is installed; it names the
 	// chart's objects, too.
 	release = "auriga"
 	// serviceAccount and configMap are the chart's, for that release.
 	serviceAccount = "auriga-scheduler"
 	configMap      = "auriga-scheduler"
+	// deployment and controllerContainer are the chart's, too.
+	deployment          = "auriga-scheduler"
+	controllerContainer = "controller"
 	// configKey is the file in the ConfigMap.
 	configKey = "scheduler.yaml"
 	// tokenLifetime is longer than any demo.
@@ -76,10 +82,10 @@ type schedulerProcess struct {
 	logFile string
 }
 
-// startScheduler runs the real scheduler with the chart's configuration as the
-// chart's ServiceAccount. The Deployment's own pods run on simulated workers
-// and do nothing.
-func (r *run) startScheduler(ctx context.Context) (string, error) {
+// startAuriga runs the real scheduler and controller with the chart's
+// configuration as the chart's ServiceAccount. The Deployment's own pods run on
+// simulated workers and do nothing.
+func (r *run) startAuriga(ctx context.Context) (string, error) {
 	folder := filepath.Join(r.cluster.DataDir(), "auriga-scheduler")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return "", err
@@ -98,7 +104,55 @@ func (r *run) startScheduler(ctx context.Context) (string, error) {
 	if err := r.awaitLeader(ctx); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("auriga-scheduler leads, as system:serviceaccount:%s:%s", names.Namespace, serviceAccount), nil
+	beside, err := r.startController(ctx, kubeconfig)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("auriga-scheduler leads, %s, as system:serviceaccount:%s:%s", beside, names.Namespace, serviceAccount), nil
+}
+
+// startController runs the controller, if the chart has one in its Deployment,
+// as that does, and says whether.
+func (r *run) startController(ctx context.Context, kubeconfig string) (string, error) {
+	found, err := r.client.AppsV1().Deployments(names.Namespace).Get(ctx, deployment, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("read how the chart runs the controller: %w", err)
+	}
+	containers := found.Spec.Template.Spec.Containers
+	i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == controllerContainer })
+	if i < 0 {
+		return "the chart runs no controller beside it", nil
+	}
+	ports, err := localcluster.FreePorts(2)
+	if err != nil {
+		return "", err
+	}
+	cert, key := r.cluster.ServingCertificate()
+	process, err := r.cluster.StartProcess(ctx, localcluster.ProcessSpec{
+		Name: controllerName,
+		Path: filepath.Join(filepath.Dir(r.Binary), controllerName),
+		// The chart's arguments are for a pod in the cluster; of flags given
+		// twice the last one counts, and these are what differs outside.
+		Args: append(slices.Clone(containers[i].Args),
+			"--kubeconfig="+kubeconfig,
+			fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", ports[0]),
+			fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", ports[1]),
+			"--tls-cert-file="+cert,
+			"--tls-private-key-file="+key,
+			"--prometheus-address="+r.cluster.PrometheusURL(),
+		),
+		Port:      ports[0],
+		HealthURL: fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[1]),
+	})
+	if err != nil {
+		return "", err
+	}
+	r.controllerLog = process.LogFile()
+	// Prometheus has a client certificate; the controller wants a token and
+	// answers 401 until AddScrapeTarget can carry one.
+	err = r.cluster.AddScrapeTarget(controllerName, fmt.Sprintf("https://127.0.0.1:%d/metrics", ports[0]),
+		map[string]string{"namespace": names.Namespace})
+	return "auriga-controller is beside it", err
 }
 
 // writeAccount writes a kubeconfig with a token of the chart's ServiceAccount.
@@ -189,7 +243,7 @@ func (r *run) awaitLeader(ctx context.Context) error {
 	return nil
 }
 
-// measure reads the scheduler's histograms and its log.
+// measure reads the scheduler's histograms, and its log and the controller's.
 func (r *run) measure(ctx context.Context) (string, error) {
 	admin, err := r.cluster.RESTConfig()
 	if err != nil {
@@ -200,12 +254,17 @@ func (r *run) measure(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.report.latencies(metrics, names.Scheduler)
-	log, err := os.ReadFile(r.scheduler.logFile)
-	if err != nil {
-		return "", fmt.Errorf("read the scheduler's log: %w", err)
-	}
-	if lines := forbidden(string(log)); len(lines) > 0 {
-		return "", fmt.Errorf("the chart's RBAC lacks a permission: the API server refused %d requests, the first: %s", len(lines), lines[0])
+	for _, file := range []string{r.scheduler.logFile, r.controllerLog} {
+		if file == "" {
+			continue // the chart runs no controller
+		}
+		log, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("read what Auriga logged: %w", err)
+		}
+		if lines := forbidden(string(log)); len(lines) > 0 {
+			return "", fmt.Errorf("the chart's RBAC lacks a permission: the API server refused %d requests, the first: %s", len(lines), lines[0])
+		}
 	}
 	return "the chart's permissions were enough: nothing was forbidden to it", nil
 }

@@ -90,7 +90,7 @@ func newSampler(address string, interval time.Duration, nodes []trace.Node, requ
 // two scrapes. It is asked at each tick.
 func (s *sampler) await(ctx context.Context, ticks <-chan time.Time) error {
 	most := 15*time.Second + scrapesPerWindow*s.interval
-	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("Prometheus did not measure all workers within %v", most))
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("not all workers were measured by Prometheus within %v", most))
 	defer cancel()
 	var last error
 	for {

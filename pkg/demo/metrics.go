@@ -87,7 +87,7 @@ func (r *Report) latencies(m schedulerMetrics, profile string) {
 	r.PhaseSeconds = Phases{Filter: phase("Filter"), Score: phase("Score"), Bind: phase("Bind")}
 }
 
-// forbidden are the lines of a scheduler's log that say that a permission is missing.
+// forbidden are the lines of a log that say that a permission is missing.
 func forbidden(log string) []string {
 	var lines []string
 	for line := range strings.Lines(log) {

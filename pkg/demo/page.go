@@ -28,8 +28,10 @@ type page struct {
 	*Report
 	Headline, Endings, Neighbour, Limit, Sampling string
 	Latencies                                     []pageLatency
-	// Rows says what a row of the maps is; First and Last name the outermost ones.
-	Rows, First, Last string
+	// Rows is how many the maps have, Row what each of them is; First and Last
+	// are the outermost workers.
+	Rows             int
+	Row, First, Last string
 	// End is the moment of the last column, seconds.
 	End       float64
 	Resources []pageResource
@@ -83,14 +85,14 @@ func (p *page) draw() {
 	if p.Report.Measured.Samples == 0 {
 		return
 	}
-	rows := min(pageRows, len(workers))
-	p.Rows = rowMeaning(len(workers), rows)
+	p.Rows = min(pageRows, len(workers))
+	p.Row = rowMeaning(len(workers), p.Rows)
 	p.First, p.Last, p.End = workers[0], workers[len(workers)-1], moments[len(moments)-1]
 	for _, resource := range []struct {
 		name string
 		pair Pair
 		use  ResourceUse
-	}{{"CPU", p.Load.CPU, p.Report.Measured.CPU}, {"memory", p.Load.Memory, p.Report.Measured.Memory}} {
+	}{{"CPU", p.Load.CPU, p.Report.Measured.CPU}, {"Memory", p.Load.Memory, p.Report.Measured.Memory}} {
 		draw := func(kind string, m heatmap.Matrix, mean, peak float64) template.HTML {
 			title := fmt.Sprintf("%s %s per worker over time", resource.name, kind)
 			description := fmt.Sprintf("%d workers from top to bottom, %d moments from left to right. Mean %s of the capacity, peak %s.",

@@ -120,9 +120,9 @@ func TestPage(t *testing.T) {
 		t.Errorf("%d heat maps, want requested and measured of CPU and memory", n)
 	}
 	for _, want := range []string{
-		`<title id="CPU-requested-title">`, `<title id="CPU-measured-title">`, `<title id="memory-requested-title">`, `<title id="memory-measured-title">`,
+		`<title id="CPU-requested-title">`, `<title id="CPU-measured-title">`, `<title id="Memory-requested-title">`, `<title id="Memory-measured-title">`,
 		"mean 37.5 %, peak 50.0 %", "ask &lt;Prometheus&gt;: too slow", "&lt;b&gt;web&lt;/b&gt;", "whole attempt",
-		`class="over" d=`, `class="unknown" d=`,
+		`style="--rows: 2"`, `class="over" d=`, `class="unknown" d=`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)

@@ -74,7 +74,7 @@ func (r demoRun) report(t *testing.T) demo.Report {
 }
 
 func TestDemo(t *testing.T) {
-	r := newDemo(t, "--nodes=60", "--jobs=120", "--seed=3", "--rate=40", "--foreign-pods=5")
+	r := newDemo(t, "--nodes=60", "--jobs=120", "--seed=3", "--rate=20", "--foreign-pods=5")
 	output, err := r.CombinedOutput()
 	if err != nil {
 		t.Fatalf("demo: %v\n%s", err, output)
@@ -107,6 +107,25 @@ func TestDemo(t *testing.T) {
 	if report.Utilization.CPU > report.PeakUtilization.CPU || report.PeakUtilization.CPU > 1 {
 		t.Errorf("cpu: mean %v, peak %v; want mean <= peak <= 1", report.Utilization.CPU, report.PeakUtilization.CPU)
 	}
+	measured := report.Measured
+	if measured.Samples == 0 || measured.Errors > 0 || len(measured.Workers) != 60 {
+		t.Errorf("measured: %d samples, %d errors (%s), %d workers; want samples of all 60 workers and no error",
+			measured.Samples, measured.Errors, measured.LastError, len(measured.Workers))
+	}
+	for name, use := range map[string]demo.ResourceUse{"cpu": measured.CPU, "memory": measured.Memory} {
+		if use.MeasuredMean <= 0 || use.MeasuredMean >= use.RequestedMean || use.MeasuredPeak < use.MeasuredMean || use.RequestedPeak > 1 {
+			t.Errorf("measured %s: %+v; want 0 < measured mean < requested mean, measured mean <= peak, requested peak <= 1", name, use)
+		}
+	}
+	page, err := os.ReadFile(filepath.Join(r.out, "index.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"CPU requested per worker", "CPU measured per worker", "Memory requested per worker", "Memory measured per worker"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks the map %q", want)
+		}
+	}
 	var byTenant, byPriority int
 	for _, g := range report.ByTenant {
 		byTenant += g.Pods
@@ -117,7 +136,7 @@ func TestDemo(t *testing.T) {
 	if byTenant != 120 || byPriority != 120 {
 		t.Errorf("pods by tenant add up to %d, by priority to %d, want 120", byTenant, byPriority)
 	}
-	for _, want := range []string{"Auriga scheduled 120 of 120 pods on 60 workers", names.PriorityCritical, "nothing was forbidden"} {
+	for _, want := range []string{"Auriga scheduled 120 of 120 pods on 60 workers", names.PriorityCritical, "nothing was forbidden", "auriga-controller is beside it", "as Prometheus measured it"} {
 		if !strings.Contains(string(output), want) {
 			t.Errorf("the output lacks %q:\n%s", want, output)
 		}
@@ -201,7 +220,7 @@ func TestDemoOfBadTrace(t *testing.T) {
 
 // Ctrl-C at any stage leaves no process and no file.
 func TestDemoInterrupted(t *testing.T) {
-	for _, stage := range []string{"2/7", "3/7", "4/7", "5/7", "jobs done"} {
+	for _, stage := range []string{"2/8", "3/8", "4/8", "5/8", "6/8", "jobs done"} {
 		t.Run(strings.ReplaceAll(stage, "/", " of "), func(t *testing.T) {
 			r := newDemo(t, "--nodes=40", "--jobs=400", "--rate=10", "--foreign-pods=1")
 			output, err := r.StdoutPipe()
