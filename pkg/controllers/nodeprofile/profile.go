@@ -70,11 +70,11 @@ const (
 type State int
 
 const (
-	// Absent: the source is not configured, or knows nothing of this worker.
+	// Absent means that the source is not configured, or knows nothing of this worker.
 	Absent State = iota
-	// Known: the value counts.
+	// Known means that the value counts.
 	Known
-	// Unavailable: the source does not answer. What is known already stays.
+	// Unavailable means that the source does not answer. What is known already stays.
 	Unavailable
 )
 

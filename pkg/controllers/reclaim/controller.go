@@ -147,6 +147,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.client.Get(ctx, request.NamespacedName, &node); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	if !r.ledger.lent(node.Name) {
+		return reconcile.Result{}, nil
+	}
 	blocked := sets.New[types.UID]()
 	for {
 		levels, candidates, err := r.observe(ctx, &node, blocked)
@@ -172,13 +175,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 }
 
 // again is after how long to look at a worker again of which there is no news; 0
-// is never.
+// is never. A Prometheus that is silent brings no news.
 func (r *Reconciler) again(levels *Levels, blocked bool) time.Duration {
-	switch patience := r.patience.Sub(r.clock.Now()); {
-	case blocked:
+	now := r.clock.Now()
+	if blocked {
 		return retry
-	case patience > 0 && !levels.measured():
+	}
+	if patience := r.patience.Sub(now); patience > 0 && !levels.measured() {
 		return patience
+	}
+	if stale := levels.stale(); !stale.IsZero() {
+		return max(stale.Sub(now), 0) + time.Millisecond
 	}
 	return 0
 }

@@ -302,8 +302,8 @@ func TestBlocked(t *testing.T) {
 	if result := b.want("c"); result.RequeueAfter != retry {
 		t.Errorf("looks again after %v, want %v", result.RequeueAfter, retry)
 	}
-	if result := b.want(); result.RequeueAfter != 0 {
-		t.Errorf("looks again after %v, though nothing is to be done", result.RequeueAfter)
+	if result := b.want(); result.RequeueAfter != 59*time.Second+time.Millisecond {
+		t.Errorf("looks again after %v, want when the sample will be too old", result.RequeueAfter)
 	}
 	for reason, want := range map[string]float64{blockedByBudget: 1, blockedByError: 1} {
 		if got := testutil.ToFloat64(b.metrics.blocked.WithLabelValues(reason)); got != want {
@@ -357,6 +357,27 @@ func TestUnmeasured(t *testing.T) {
 	const note = "Normal Reclaimed Reclaimed: node n requested (nothing is measured) cpu 16 of 16 cores, ceiling 90 %: the pod gives back 2 cores"
 	if got := <-recorder.Events; got != note {
 		t.Errorf("event %q, want %q", got, note)
+	}
+}
+
+// TestSilence: when Prometheus is silent, readings grow old without news, and
+// requests decide.
+func TestSilence(t *testing.T) {
+	b := newBench(t, true)
+	b.put("ordinary", "1", "1Gi", 0, requests("13", "1Gi"))
+	b.put("a", "2", "1Gi", 10)
+	b.at(300)
+	b.sample(3, 2, 290)
+	if result := b.want(); result.RequeueAfter != 50*time.Second+time.Millisecond {
+		t.Errorf("looks again after %v, want 50s, when the sample is too old", result.RequeueAfter)
+	}
+	b.at(350)
+	b.want()
+	b.at(350.001)
+	b.want("a") // 15 of 14.4
+	b.end("a")
+	if result := b.want(); result.RequeueAfter != 0 {
+		t.Errorf("looks again after %v, though nothing is lent", result.RequeueAfter)
 	}
 }
 

@@ -21,8 +21,10 @@ type Level struct {
 	Full float64
 	// Ceiling is the share of Full, 0 to 1, up to which it may be used.
 	Ceiling float64
-	// Measured says that Use was, else it is by requests.
+	// Measured says that Use was, else it is by requests; Stale is when that will
+	// be too old.
 	Measured bool
+	Stale    time.Time
 }
 
 // rounding is the share of Full that sums of fractions may be off.

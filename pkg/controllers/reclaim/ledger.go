@@ -173,6 +173,13 @@ func (l *ledger) lends(node string) bool {
 	return false
 }
 
+// lent says whether there is anything to take back on a worker.
+func (l *ledger) lent(node string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lends(node)
+}
+
 // told notes that a pod has been evicted, before the API server's word arrives.
 func (l *ledger) told(node string, pod types.UID) {
 	l.mu.Lock()

@@ -113,7 +113,8 @@ func (p Policy) Measure(e *capacity.Estimate, pods []Pod, now time.Time) Levels 
 			}
 		}
 		use := mean.Value + math.Max(e.InFlight(r)-twice, 0) - givenBack
-		levels[r].Use, levels[r].Full, levels[r].Measured = math.Max(use, 0), e.Capacity[r], true
+		levels[r].Use, levels[r].Full = math.Max(use, 0), e.Capacity[r]
+		levels[r].Measured, levels[r].Stale = true, mean.Sampled.Add(p.MaxAge)
 	}
 	return levels
 }
@@ -137,6 +138,18 @@ func (levels *Levels) ByRequests(node *corev1.Node, requested capacity.Use, pods
 		}
 		levels[r].Use, levels[r].Full = use, of(full, r)
 	}
+}
+
+// stale is when the first of the levels will have to be taken from requests; zero
+// if all are.
+func (levels *Levels) stale() time.Time {
+	var first time.Time
+	for _, l := range levels {
+		if l.Measured && (first.IsZero() || l.Stale.Before(first)) {
+			first = l.Stale
+		}
+	}
+	return first
 }
 
 // measured says whether all levels are.
