@@ -21,9 +21,11 @@ export LDFLAGS := -s -w \
 	-X k8s.io/component-base/version.gitMinor=35 \
 	-X k8s.io/component-base/version.gitVersion=$(KUBERNETES)+auriga.$(VERSION)
 
-# What the demo and the tests run besides our own binaries, and what `make verify` runs.
+# What the demo and the tests run besides our own binaries.
 RUN_TOOLS    := kwok prometheus helm kubeconform
-VERIFY_TOOLS := golangci-lint
+# What only tests run, and what `make verify` runs.
+TEST_TOOLS   := otelcol
+VERIFY_TOOLS := golangci-lint helm kubeconform prometheus otelcol
 
 ##@ General
 
@@ -50,11 +52,11 @@ demo: build ## Schedule a workload on a real control plane. NODES=1000 JOBS=2000
 ##@ Check
 
 # `go vet` is part of the linter; here it would analyse all of Kubernetes again.
-test: build ## Run all tests, those on a real control plane included.
+test: build $(TEST_TOOLS:%=$(TOOLS)/%) ## Run all tests, those on a real control plane included.
 	go test -vet=off -timeout 15m ./cmd/... ./pkg/... ./plugins/...
 	go test -vet=off -timeout 25m -p 1 ./test/...
 
-verify: $(TOOLS)/golangci-lint $(TOOLS)/helm $(TOOLS)/kubeconform ## Check format, lint, import rules, generated files, go.mod, manifests.
+verify: $(VERIFY_TOOLS:%=$(TOOLS)/%) ## Check format, lint, import rules, generated files, go.mod, manifests.
 	@hack/verify.sh
 
 ##@ Measure
@@ -66,10 +68,13 @@ export SIZES PODS
 bench: ## Compare with the stock scheduler in one run (20 min); writes out/bench. WORKLOADS=regexp REPEAT=3 SIZES=500,1000
 	@hack/bench.sh "$(WORKLOADS)" "$(REPEAT)"
 
-PAIRS ?= 3
+PAIRS ?= 5
 
-bench-capacity: ## Measure what scheduling by measured load costs (3 min); writes out/bench/capacity.json. PAIRS=3
+bench-capacity: ## Measure what scheduling by measured load costs (4 min); writes out/bench/capacity.json. PAIRS=5
 	@hack/bench-capacity.sh "$(PAIRS)"
+
+bench-reclaim: build ## Measure by how much reclaimed pods raise the use of 100 workers (8 min); writes out/bench/reclaim.json
+	@hack/bench-reclaim.sh
 
 DATA ?=
 

@@ -29,8 +29,11 @@ const (
 // CapacityReport is what `make bench-capacity` writes: what it costs to
 // schedule by measured load. A figure that was not measured is absent.
 type CapacityReport struct {
-	Machine        Machine       `json:"machine"`
-	Versions       Versions      `json:"versions"`
+	Machine  Machine  `json:"machine"`
+	Versions Versions `json:"versions"`
+	// LoadAverage is of the last minute when the measuring began: processes that
+	// wanted a core. 0 is unknown.
+	LoadAverage    float64       `json:"loadAverage,omitempty"`
 	PollToSnapshot *PollFigure   `json:"pollToSnapshot,omitempty"`
 	Filter         *FilterFigure `json:"filter,omitempty"`
 	Memory         *MemoryFigure `json:"memory,omitempty"`
@@ -70,7 +73,10 @@ type FilterFigure struct {
 
 // OpCost is that of one operation.
 type OpCost struct {
-	NanosecondsPerOp Spread `json:"nanosecondsPerOp"`
+	// NanosecondsPerOp are by the wall clock, CPUNanosecondsPerOp what the process
+	// had of a core: less, where others want it, too.
+	NanosecondsPerOp    Spread `json:"nanosecondsPerOp"`
+	CPUNanosecondsPerOp Spread `json:"cpuNanosecondsPerOp"`
 	// AllocationsPerOp and BytesPerOp are the most of all runs.
 	AllocationsPerOp int64 `json:"allocationsPerOp"`
 	BytesPerOp       int64 `json:"bytesPerOp"`
@@ -103,17 +109,26 @@ type HangFigure struct {
 	P50RatioOfPairs Spread  `json:"p50RatioOfPairs"`
 	P99Ratio        float64 `json:"p99Ratio"`
 	P99RatioOfPairs Spread  `json:"p99RatioOfPairs"`
-	TargetP99Ratio  float64 `json:"targetP99Ratio"`
-	Met             bool    `json:"met"`
+	// The algorithm is an attempt without the binding, which is the API server's:
+	// all that a plugin could keep waiting.
+	AlgorithmP99Ratio        float64 `json:"algorithmP99Ratio"`
+	AlgorithmP99RatioOfPairs Spread  `json:"algorithmP99RatioOfPairs"`
+	// HealthyP99MaxOverMin is by how much the healthy runs differ among each
+	// other: a ratio nearer to 1 than this says nothing.
+	HealthyP99MaxOverMin float64 `json:"healthyP99MaxOverMin"`
+	TargetP99Ratio       float64 `json:"targetP99Ratio"`
+	// Met judges P99Ratio.
+	Met bool `json:"met"`
 }
 
 // HangSide is what was measured against one of the two servers.
 type HangSide struct {
-	// The quantiles are of the scheduler's own histogram of attempts that placed
-	// a pod, the initial ones too, interpolated in its buckets.
-	AttemptP50Seconds Spread `json:"attemptP50Seconds"`
-	AttemptP99Seconds Spread `json:"attemptP99Seconds"`
-	PodsPerSecond     Spread `json:"podsPerSecond"`
+	// The quantiles are of the scheduler's own histograms, interpolated in their
+	// buckets: of attempts that placed a pod, and of the algorithm in all attempts.
+	AttemptP50Seconds   Spread `json:"attemptP50Seconds"`
+	AttemptP99Seconds   Spread `json:"attemptP99Seconds"`
+	AlgorithmP99Seconds Spread `json:"algorithmP99Seconds"`
+	PodsPerSecond       Spread `json:"podsPerSecond"`
 	// QueriesAnswered and QueriesHung are of all runs together.
 	QueriesAnswered int64 `json:"queriesAnswered"`
 	QueriesHung     int64 `json:"queriesHung"`
@@ -139,7 +154,8 @@ func newPollFigure(nodes, queries, answerBytes int, seconds []float64) *PollFigu
 	return f
 }
 
-// newFilterFigure judges the median time and the most allocations.
+// newFilterFigure judges the median time by the wall clock and the most
+// allocations.
 func newFilterFigure(nodes int, passing, rejecting OpCost) *FilterFigure {
 	f := &FilterFigure{
 		Nodes: nodes, Passing: passing, Rejecting: rejecting,
@@ -183,20 +199,25 @@ func newHangFigure(w workload, healthy, hanging []hangRun) (*HangFigure, error) 
 		Healthy: newHangSide(healthy), Hanging: newHangSide(hanging),
 		P50RatioOfPairs: ratioOfPairs(healthy, hanging, p50),
 		P99RatioOfPairs: ratioOfPairs(healthy, hanging, p99),
-		TargetP99Ratio:  TargetHangRatio,
+
+		AlgorithmP99RatioOfPairs: ratioOfPairs(healthy, hanging, func(r hangRun) float64 { return r.algorithm.P99 }),
+		TargetP99Ratio:           TargetHangRatio,
 	}
 	f.P50Ratio = f.Hanging.AttemptP50Seconds.Median / f.Healthy.AttemptP50Seconds.Median
 	f.P99Ratio = f.Hanging.AttemptP99Seconds.Median / f.Healthy.AttemptP99Seconds.Median
+	f.AlgorithmP99Ratio = f.Hanging.AlgorithmP99Seconds.Median / f.Healthy.AlgorithmP99Seconds.Median
+	f.HealthyP99MaxOverMin = f.Healthy.AttemptP99Seconds.Max / f.Healthy.AttemptP99Seconds.Min
 	f.Met = f.P99Ratio <= TargetHangRatio
 	return f, nil
 }
 
 func newHangSide(runs []hangRun) HangSide {
 	side := HangSide{
-		AttemptP50Seconds: spreadOf(runs, func(r hangRun) float64 { return r.attempt.P50 }),
-		AttemptP99Seconds: spreadOf(runs, func(r hangRun) float64 { return r.attempt.P99 }),
-		PodsPerSecond:     spreadOf(runs, func(r hangRun) float64 { return r.podsPerSecond }),
-		NodesMeasured:     runs[0].nodesMeasured,
+		AttemptP50Seconds:   spreadOf(runs, func(r hangRun) float64 { return r.attempt.P50 }),
+		AttemptP99Seconds:   spreadOf(runs, func(r hangRun) float64 { return r.attempt.P99 }),
+		AlgorithmP99Seconds: spreadOf(runs, func(r hangRun) float64 { return r.algorithm.P99 }),
+		PodsPerSecond:       spreadOf(runs, func(r hangRun) float64 { return r.podsPerSecond }),
+		NodesMeasured:       runs[0].nodesMeasured,
 	}
 	for _, r := range runs {
 		side.QueriesAnswered += r.answered
@@ -259,25 +280,34 @@ func (r CapacityReport) table() string {
 		time := f.Passing.NanosecondsPerOp
 		row(fmt.Sprintf("Filter, %d nodes", f.Nodes), fmt.Sprintf("%.0f ns", time.Median),
 			fmt.Sprintf("%.0f-%.0f", time.Min, time.Max), fmt.Sprintf("<= %.0f ns", f.TargetNanosecondsPerOp), verdict(f.MetNanoseconds))
+		cpu := f.Passing.CPUNanosecondsPerOp
+		row("Filter, of a core", fmt.Sprintf("%.0f ns", cpu.Median), fmt.Sprintf("%.0f-%.0f", cpu.Min, cpu.Max), "", "-")
 		row("Filter, allocations", fmt.Sprint(f.Passing.AllocationsPerOp), "", fmt.Sprint(f.TargetAllocationsPerOp), verdict(f.MetAllocations))
 		time = f.Rejecting.NanosecondsPerOp
 		row("Filter that rejects", fmt.Sprintf("%.0f ns, %d allocations", time.Median, f.Rejecting.AllocationsPerOp),
-			fmt.Sprintf("%.0f-%.0f", time.Min, time.Max), "", "")
+			fmt.Sprintf("%.0f-%.0f", time.Min, time.Max), "", "-")
 	}
 	if f := r.Hang; f != nil {
-		ratio := func(name string, value float64, pairs Spread, healthy, hanging float64, target, verdict string) {
-			row(fmt.Sprintf("attempts' %s while Prometheus hangs", name), fmt.Sprintf("x %.2f (%.1f of %.1f ms)", value, hanging*1000, healthy*1000),
+		ratio := func(what string, value float64, pairs, healthy, hanging Spread, target, verdict string) {
+			row(what+" while Prometheus hangs", fmt.Sprintf("x %.2f (%.1f of %.1f ms)", value, hanging.Median*1000, healthy.Median*1000),
 				fmt.Sprintf("%.2f-%.2f", pairs.Min, pairs.Max), target, verdict)
 		}
-		ratio("p99", f.P99Ratio, f.P99RatioOfPairs, f.Healthy.AttemptP99Seconds.Median, f.Hanging.AttemptP99Seconds.Median,
+		ratio("attempts' p99", f.P99Ratio, f.P99RatioOfPairs, f.Healthy.AttemptP99Seconds, f.Hanging.AttemptP99Seconds,
 			fmt.Sprintf("<= x %.2f", f.TargetP99Ratio), verdict(f.Met))
-		ratio("p50", f.P50Ratio, f.P50RatioOfPairs, f.Healthy.AttemptP50Seconds.Median, f.Hanging.AttemptP50Seconds.Median, "", "")
+		ratio("attempts' p50", f.P50Ratio, f.P50RatioOfPairs, f.Healthy.AttemptP50Seconds, f.Hanging.AttemptP50Seconds, "", "-")
+		ratio("p99 without binding", f.AlgorithmP99Ratio, f.AlgorithmP99RatioOfPairs, f.Healthy.AlgorithmP99Seconds, f.Hanging.AlgorithmP99Seconds, "", "-")
 	}
 	if f := r.Memory; f != nil {
-		row("memory per 1000 nodes", fmt.Sprintf("%.1f MiB", f.BytesPer1000Nodes/(1<<20)), "", "", "")
+		row("memory per 1000 nodes", fmt.Sprintf("%.1f MiB", f.BytesPer1000Nodes/(1<<20)), "", "", "-")
 	}
 	_ = w.Flush()
 	fmt.Fprintf(&out, "\n%d cores, %s, Kubernetes %s. The servers share the cores.\n", r.Machine.Cores, r.Versions.Go, r.Versions.Kubernetes)
+	if r.LoadAverage > float64(r.Machine.Cores)/2 {
+		fmt.Fprintf(&out, "The machine was busy (load average %.1f when this began): a quiet one does better.\n", r.LoadAverage)
+	}
+	if f := r.Hang; f != nil {
+		fmt.Fprintf(&out, "The p99 of runs with a healthy Prometheus differ among each other by a factor of %.1f.\n", f.HealthyP99MaxOverMin)
+	}
 	return out.String()
 }
 

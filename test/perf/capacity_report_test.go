@@ -61,7 +61,7 @@ func TestNewMemoryFigure(t *testing.T) {
 // hangPair are runs as they should be, of a workload of 10 nodes.
 func hangPair(healthyP99, hangingP99 float64) (healthy, hanging hangRun) {
 	run := func(p99 float64) sample {
-		return sample{podsPerSecond: 100, attempt: Quantiles{P50: p99 / 4, P99: p99}}
+		return sample{podsPerSecond: 100, attempt: Quantiles{P50: p99 / 4, P99: p99}, algorithm: Quantiles{P99: p99 / 8}}
 	}
 	return hangRun{sample: run(healthyP99), answered: 16, nodesMeasured: 10}, hangRun{sample: run(hangingP99), hung: 8}
 }
@@ -80,20 +80,24 @@ func TestNewHangFigure(t *testing.T) {
 	want := &HangFigure{
 		Workload: "Case/10Nodes", Nodes: 10, Pods: 7,
 		Healthy: HangSide{
-			AttemptP50Seconds: Spread{Median: 1, Min: 0.5, Max: 2, Runs: []float64{2, 1, 0.5}},
-			AttemptP99Seconds: Spread{Median: 4, Min: 2, Max: 8, Runs: []float64{8, 4, 2}},
-			PodsPerSecond:     Spread{Median: 100, Min: 100, Max: 100, Runs: []float64{100, 100, 100}},
-			QueriesAnswered:   48, NodesMeasured: 10,
+			AttemptP50Seconds:   Spread{Median: 1, Min: 0.5, Max: 2, Runs: []float64{2, 1, 0.5}},
+			AttemptP99Seconds:   Spread{Median: 4, Min: 2, Max: 8, Runs: []float64{8, 4, 2}},
+			AlgorithmP99Seconds: Spread{Median: 0.5, Min: 0.25, Max: 1, Runs: []float64{1, 0.5, 0.25}},
+			PodsPerSecond:       Spread{Median: 100, Min: 100, Max: 100, Runs: []float64{100, 100, 100}},
+			QueriesAnswered:     48, NodesMeasured: 10,
 		},
 		Hanging: HangSide{
-			AttemptP50Seconds: Spread{Median: 1, Min: 0.5, Max: 2, Runs: []float64{1, 2, 0.5}},
-			AttemptP99Seconds: Spread{Median: 4, Min: 2, Max: 8, Runs: []float64{4, 8, 2}},
-			PodsPerSecond:     Spread{Median: 100, Min: 100, Max: 100, Runs: []float64{100, 100, 100}},
-			QueriesHung:       24,
+			AttemptP50Seconds:   Spread{Median: 1, Min: 0.5, Max: 2, Runs: []float64{1, 2, 0.5}},
+			AttemptP99Seconds:   Spread{Median: 4, Min: 2, Max: 8, Runs: []float64{4, 8, 2}},
+			AlgorithmP99Seconds: Spread{Median: 0.5, Min: 0.25, Max: 1, Runs: []float64{0.5, 1, 0.25}},
+			PodsPerSecond:       Spread{Median: 100, Min: 100, Max: 100, Runs: []float64{100, 100, 100}},
+			QueriesHung:         24,
 		},
 		P50Ratio: 1, P50RatioOfPairs: Spread{Median: 1, Min: 0.5, Max: 2, Runs: []float64{0.5, 2, 1}},
 		P99Ratio: 1, P99RatioOfPairs: Spread{Median: 1, Min: 0.5, Max: 2, Runs: []float64{0.5, 2, 1}},
-		TargetP99Ratio: 1.1, Met: true,
+		AlgorithmP99Ratio: 1, AlgorithmP99RatioOfPairs: Spread{Median: 1, Min: 0.5, Max: 2, Runs: []float64{0.5, 2, 1}},
+		HealthyP99MaxOverMin: 4,
+		TargetP99Ratio:       1.1, Met: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("figure (-want +got):\n%s", diff)
@@ -145,5 +149,48 @@ func TestCapacityReportFile(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+func TestCapacityTable(t *testing.T) {
+	healthy, hanging := hangPair(0.008, 0.01)
+	hang, err := newHangFigure(workload{nodes: 10}, []hangRun{healthy}, []hangRun{hanging})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := CapacityReport{
+		Machine:        Machine{Cores: 2},
+		Versions:       Versions{Go: "go1", Kubernetes: "v1"},
+		LoadAverage:    3.14,
+		PollToSnapshot: newPollFigure(5000, 8, 1, []float64{0.1, 0.2}),
+		Filter:         newFilterFigure(5000, OpCost{NanosecondsPerOp: newSpread([]float64{80}), CPUNanosecondsPerOp: newSpread([]float64{70})}, OpCost{NanosecondsPerOp: newSpread([]float64{300}), AllocationsPerOp: 3}),
+		Memory:         newMemoryFigure(1000, 20, 0, 3<<20),
+		Hang:           hang,
+	}
+	want := `FIGURE                                      MEASURED               MIN-MAX    TARGET         VERDICT
+poll to snapshot, 5000 nodes                150 ms                 100-200    all < 1000 ms  met
+Filter, 5000 nodes                          80 ns                  80-80      <= 200 ns      met
+Filter, of a core                           70 ns                  70-70                     -
+Filter, allocations                         0                                 0              met
+Filter that rejects                         300 ns, 3 allocations  300-300                   -
+attempts' p99 while Prometheus hangs        x 1.25 (10.0 of 8.0 ms)  1.25-1.25  <= x 1.10      NOT MET
+attempts' p50 while Prometheus hangs        x 1.25 (2.5 of 2.0 ms)   1.25-1.25                 -
+p99 without binding while Prometheus hangs  x 1.25 (1.2 of 1.0 ms)   1.25-1.25                 -
+memory per 1000 nodes                       3.0 MiB                                            -
+
+2 cores, go1, Kubernetes v1. The servers share the cores.
+The machine was busy (load average 3.1 when this began): a quiet one does better.
+The p99 of runs with a healthy Prometheus differ among each other by a factor of 1.0.
+`
+	// Widths are tabwriter's matter.
+	fields := func(s string) [][]string {
+		var lines [][]string
+		for line := range strings.Lines(s) {
+			lines = append(lines, strings.Fields(line))
+		}
+		return lines
+	}
+	if diff := cmp.Diff(fields(want), fields(report.table())); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
 	}
 }

@@ -11,10 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,8 +60,8 @@ func (o *capacityOptions) addFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.nodes, "capacity-nodes", 5000, "nodes that are polled and filtered")
 	fs.IntVar(&o.polls, "capacity-polls", 20, "polls that are timed")
 	fs.StringVar(&o.filterTime, "filter-time", "300ms", "test.benchtime of a run of Filter")
-	fs.IntVar(&o.hangNodes, "hang-nodes", 1000, "nodes of the cluster in which Prometheus hangs")
-	fs.DurationVar(&o.hangTime, "hang-time", 15*time.Second, "how long pods are scheduled in a run in which Prometheus hangs, or does not")
+	fs.IntVar(&o.hangNodes, "hang-nodes", 500, "nodes of the cluster in which Prometheus hangs")
+	fs.DurationVar(&o.hangTime, "hang-time", 10*time.Second, "how long pods are scheduled in a run in which Prometheus hangs, or does not")
 }
 
 // TestCapacityFigures begins the report with all figures but that of a
@@ -79,7 +82,7 @@ func TestCapacityFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report := CapacityReport{Machine: thisMachine(), Versions: theseVersions(kubernetesVersion)}
+	report := CapacityReport{Machine: thisMachine(), Versions: theseVersions(kubernetesVersion), LoadAverage: loadAverage()}
 	if report.PollToSnapshot, report.Memory, err = measurePolls(ctx, o.nodes, o.polls); err != nil {
 		t.Fatalf("polls: %v", err)
 	}
@@ -97,6 +100,20 @@ func TestCapacityFigures(t *testing.T) {
 	if f := flag.Lookup("test.bench"); f == nil || f.Value.String() == "" {
 		_, _ = fmt.Fprintf(os.Stderr, "\n%s\nReport: %s\n", report.table(), o.report)
 	}
+}
+
+// loadAverage is the machine's of the last minute, 0 where that is unknown.
+func loadAverage() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	average, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return average
 }
 
 // publisher joins an informer and a tracker, as the plugin does.
@@ -186,11 +203,17 @@ func measurePolls(ctx context.Context, count, polls int) (*PollFigure, *MemoryFi
 	}
 	published := make(chan publication, 1)
 	tracker := capacity.NewTracker(time.Minute)
-	tracker.OnPublish(func(s *capacity.Snapshot) { published <- publication{time.Now(), s.Len()} })
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	tracker.OnPublish(func(s *capacity.Snapshot) {
+		select {
+		case published <- publication{time.Now(), s.Len()}:
+		case <-running.Done():
+		}
+	})
 	if _, err := informer.Track(publisher{tracker, clock}); err != nil {
 		return nil, nil, err
 	}
-	running, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -445,24 +468,37 @@ func (f *filtering) cost(benchtime string, pod *v1.Pod, want int) (cost OpCost, 
 		return OpCost{}, err
 	}
 	defer func() { _ = flag.Set("test.benchtime", usual) }() // It was valid.
-	var nanoseconds []float64
+	var nanoseconds, ofCore []float64
 	for range filterRuns {
+		var before, after time.Duration
 		r := testing.Benchmark(func(b *testing.B) {
 			b.ReportAllocs()
 			next := 0
+			before = processTime()
 			for b.Loop() {
 				f.plugin.Filter(ctx, f.state, f.pod, f.infos[next])
 				if next++; next == len(f.infos) {
 					next = 0
 				}
 			}
+			after = processTime()
 		})
 		nanoseconds = append(nanoseconds, float64(r.T.Nanoseconds())/float64(r.N))
+		ofCore = append(ofCore, float64((after-before).Nanoseconds())/float64(r.N))
 		cost.AllocationsPerOp = max(cost.AllocationsPerOp, r.AllocsPerOp())
 		cost.BytesPerOp = max(cost.BytesPerOp, r.AllocedBytesPerOp())
 	}
-	cost.NanosecondsPerOp = newSpread(nanoseconds)
+	cost.NanosecondsPerOp, cost.CPUNanosecondsPerOp = newSpread(nanoseconds), newSpread(ofCore)
 	return cost, nil
+}
+
+// processTime is what this process has had of the cores.
+func processTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // TestCapacitySmoke measures the figures as a user would, on a small scale.
@@ -487,24 +523,94 @@ func TestCapacitySmoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Machine.Cores < 1 || report.Versions.Kubernetes == "" {
-		t.Errorf("machine %+v, versions %+v", report.Machine, report.Versions)
-	}
 	poll, filter, memory, hang := report.PollToSnapshot, report.Filter, report.Memory, report.Hang
 	if poll == nil || filter == nil || memory == nil || hang == nil {
 		t.Fatalf("a figure is missing: %+v", report)
 	}
-	// Seven resources and the age.
-	if poll.Nodes != 50 || poll.Queries != 8 || len(poll.Seconds.Runs) != 3 || poll.Seconds.Min <= 0 {
-		t.Errorf("polls: %+v", poll)
+	got := map[string]int{
+		"nodes polled": poll.Nodes, "queries": poll.Queries, "polls": len(poll.Seconds.Runs),
+		"nodes filtered": filter.Nodes, "allocations": int(filter.Passing.AllocationsPerOp),
+		"nodes weighed": memory.Nodes, "polls in the window": memory.WindowPolls,
+		"nodes of the cluster": hang.Nodes, "nodes measured": hang.Healthy.NodesMeasured, "nodes measured by none": hang.Hanging.NodesMeasured,
+		"pairs": len(hang.P99RatioOfPairs.Runs),
 	}
-	if filter.Nodes != 50 || filter.Passing.NanosecondsPerOp.Min <= 0 || filter.Passing.AllocationsPerOp != 0 || !filter.MetAllocations {
-		t.Errorf("filter: %+v", filter)
+	want := map[string]int{
+		"nodes polled": 50, "queries": 8, "polls": 3, // Seven resources and the age.
+		"nodes filtered": 50, "allocations": 0,
+		"nodes weighed": 50, "polls in the window": 20,
+		"nodes of the cluster": 20, "nodes measured": 20, "nodes measured by none": 0,
+		"pairs": 1,
 	}
-	if memory.Nodes != 50 || memory.WindowPolls != 20 || memory.HeapBytes <= 0 {
-		t.Errorf("memory: %+v", memory)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
 	}
-	if hang.Nodes != 20 || hang.Healthy.NodesMeasured != 20 || hang.Hanging.QueriesHung == 0 || len(hang.P99RatioOfPairs.Runs) != 1 || hang.P99Ratio <= 0 {
-		t.Errorf("hang: %+v", hang)
+	for name, value := range map[string]float64{
+		"time of a poll": poll.Seconds.Min, "time of a Filter call": filter.Passing.NanosecondsPerOp.Min, "memory": memory.BytesPer1000Nodes,
+		"p50": hang.P50Ratio, "p99": hang.P99Ratio, "p99 without binding": hang.AlgorithmP99Ratio, "queries that hung": float64(hang.Hanging.QueriesHung),
+		"cores": float64(report.Machine.Cores),
+	} {
+		if value <= 0 {
+			t.Errorf("%s: %v, want more than 0", name, value)
+		}
+	}
+}
+
+func TestWithPrometheus(t *testing.T) {
+	const config = `
+profiles:
+- schedulerName: auriga
+  pluginConfig:
+  - name: WorkerSelection
+    args: {strategy: RoundRobin}
+  - name: RealCapacity
+    args:
+      onStale: Reject
+      prometheus: {address: "", rateWindow: 2m}
+`
+	for name, tc := range map[string]struct {
+		config        string
+		poll          time.Duration
+		want, wantErr string
+	}{
+		"address alone": {config, 0, `profiles:
+- pluginConfig:
+  - args:
+      strategy: RoundRobin
+    name: WorkerSelection
+  - args:
+      onStale: Reject
+      prometheus:
+        address: http://127.0.0.1:1
+        rateWindow: 2m
+    name: RealCapacity
+  schedulerName: auriga
+`, ""},
+		"with durations": {"profiles: [{pluginConfig: [{name: RealCapacity, args: {}}]}]", time.Second, `profiles:
+- pluginConfig:
+  - args:
+      prometheus:
+        address: http://127.0.0.1:1
+        pollInterval: 1s
+        queryTimeout: 1s
+    name: RealCapacity
+`, ""},
+		"without the plugin": {"profiles: [{schedulerName: x}]", 0, "", "no profile has a pluginConfig of RealCapacity"},
+		"not YAML":           {"{", 0, "", "parse the scheduler configuration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := withPrometheus([]byte(tc.config), "http://127.0.0.1:1", tc.poll, tc.poll)
+			if tc.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+					t.Fatalf("error %v, want %q", err, tc.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, string(got)); diff != "" {
+				t.Errorf("configuration (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -24,4 +24,9 @@
 //   - nothing listens outside loopback.
 //
 // The sides alternate, stock first, and each run starts from a collected heap.
+//
+// It also measures what it costs to schedule by measured load (CapacityReport),
+// against loopback servers that speak Prometheus' API: how soon a poll is a
+// snapshot, what a Filter call takes, the memory that is kept, and whether
+// attempts take longer while Prometheus hangs.
 package perf

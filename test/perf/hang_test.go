@@ -49,6 +49,8 @@ func steadily(w workload, long time.Duration) workload {
 	spec["workloads"] = []any{map[string]any{
 		"name": w.name, "labels": []any{"performance"}, "featureGates": featureGates(),
 	}}
+	metrics := map[string]any{attemptMetric: []any{map[string]any{"label": "result", "values": []any{"scheduled"}}}, algorithmMetric: nil}
+	spec["metricsCollectorConfig"] = map[string]any{"metrics": metrics}
 	w.spec = spec
 	return w
 }

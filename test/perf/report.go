@@ -115,6 +115,7 @@ type Acceptance struct {
 type sample struct {
 	podsPerSecond          float64
 	attempt, filter, score Quantiles // seconds
+	algorithm              Quantiles // seconds; only of workloads that ask for it
 }
 
 // dataItems is the part of scheduler_perf's result file that we read.
@@ -140,6 +141,8 @@ func readSample(data []byte) (sample, error) {
 			s.podsPerSecond = item.Data["Average"]
 		case metric == attemptMetric && item.Labels["result"] == "scheduled":
 			s.attempt = seconds
+		case metric == algorithmMetric:
+			s.algorithm = seconds
 		case metric == phaseMetric && item.Labels["extension_point"] == "Filter":
 			s.filter = seconds
 		case metric == phaseMetric && item.Labels["extension_point"] == "Score":

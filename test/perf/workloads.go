@@ -64,6 +64,8 @@ func featureGates() map[string]bool {
 const (
 	attemptMetric = "scheduler_scheduling_attempt_duration_seconds"
 	phaseMetric   = "scheduler_framework_extension_point_duration_seconds"
+	// algorithmMetric is an attempt without the binding.
+	algorithmMetric = "scheduler_scheduling_algorithm_duration_seconds"
 )
 
 // metricsConfig asks scheduler_perf for what readSample reads. Its default
