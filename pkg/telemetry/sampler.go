@@ -45,7 +45,7 @@ func (s Sampler) Sample(pod *corev1.Pod) (parent trace.SpanContext, sampled bool
 		return trace.SpanContext{}, false
 	}
 	h := fnv.New64a()
-	h.Write([]byte(pod.UID)) //nolint:errcheck // a hash never fails
+	h.Write([]byte(pod.UID))
 	// FNV mixes its low bits well only into the high ones; fold them.
 	sum := h.Sum64()
 	return trace.SpanContext{}, (sum^sum>>32)%1_000_000 < s.perMillion

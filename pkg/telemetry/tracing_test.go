@@ -109,7 +109,11 @@ func TestHangingCollector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() {
+		if err := listener.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	endpoint := listener.Addr().String()
 	registry := metrics.NewKubeRegistry()
 	provider, err := NewProvider(t.Context(), "test", &tracingapi.TracingConfiguration{Endpoint: &endpoint}, registry.Register)
@@ -155,7 +159,9 @@ func TestNoCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	endpoint := listener.Addr().String()
-	listener.Close()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	provider, err := NewProvider(t.Context(), "test", &tracingapi.TracingConfiguration{Endpoint: &endpoint}, metrics.NewKubeRegistry().Register)
 	if err != nil {
 		t.Fatal(err)

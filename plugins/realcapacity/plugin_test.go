@@ -138,8 +138,8 @@ func pod(name, cpu, memory string) *v1.Pod {
 }
 
 // reclaimed lives on what others leave.
-func reclaimed(name, usage string) *v1.Pod {
-	p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name, UID: types.UID("uid-" + name)}}
+func reclaimed(usage string) *v1.Pod {
+	p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "p", UID: "uid-p"}}
 	p.Annotations = map[string]string{names.AnnotationUsage: usage}
 	p.Spec.PriorityClassName = names.PriorityBatch
 	p.Spec.Containers = []v1.Container{{}}
@@ -167,10 +167,10 @@ func TestFilter(t *testing.T) {
 		"room":                            {nil, func(f *fixture) { f.measure("n", 8, 10); f.publish() }, pod("p", "2", "1"), ""},
 		"hot though little is requested":  {nil, func(f *fixture) { f.measure("n", 8.1, 10); f.publish() }, pod("p", "2", "1"), "more than 90 % of their cpu"},
 		"memory":                          {nil, func(f *fixture) { f.measure("n", 0, 85); f.publish() }, pod("p", "1", "1"), "more than 85 % of their memory"},
-		"in flight":                       {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place("a", "n", 1.5, 0, false) }, pod("p", "2", "1"), "cpu"},
-		"reclaimed gives way":             {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place("a", "n", 1.5, 0, true) }, pod("p", "2", "1"), ""},
-		"reclaimed pods count themselves": {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place("a", "n", 1.5, 0, true) }, reclaimed("p", "cpu=1,memory=1Gi"), "cpu"},
-		"reclaimed fits":                  {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish() }, reclaimed("p", "cpu=2,memory=1Gi"), ""},
+		"in flight":                       {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place("n", 1.5, 0, false) }, pod("p", "2", "1"), "cpu"},
+		"reclaimed gives way":             {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place("n", 1.5, 0, true) }, pod("p", "2", "1"), ""},
+		"reclaimed pods count themselves": {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place("n", 1.5, 0, true) }, reclaimed("cpu=1,memory=1Gi"), "cpu"},
+		"reclaimed fits":                  {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish() }, reclaimed("cpu=2,memory=1Gi"), ""},
 		"never measured: requests":        {nil, nil, pod("p", "2", "1"), ""},
 		"never measured: reject":          {onStale(config.StaleReject), nil, pod("p", "2", "1"), "without a fresh reading of their cpu"},
 		"never measured: ignore":          {onStale(config.StaleIgnore), nil, pod("p", "2", "1"), ""},
@@ -183,9 +183,9 @@ func TestFilter(t *testing.T) {
 			f.source.tracker.Set(n)
 			f.publish()
 		}, pod("p", "2", "1"), ""},
-		"reclaimed, never measured: by requests":  {nil, nil, reclaimed("p", "cpu=9,memory=1Gi"), ""},
-		"reclaimed, never measured, others there": {nil, func(f *fixture) { f.place("a", "n", 1, 0, true) }, reclaimed("p", "cpu=9,memory=1Gi"), "cpu"},
-		"reclaimed, never measured: ignore":       {onStale(config.StaleIgnore), nil, reclaimed("p", "cpu=99,memory=1Gi"), ""},
+		"reclaimed, never measured: by requests":  {nil, nil, reclaimed("cpu=9,memory=1Gi"), ""},
+		"reclaimed, never measured, others there": {nil, func(f *fixture) { f.place("n", 1, 0, true) }, reclaimed("cpu=9,memory=1Gi"), "cpu"},
+		"reclaimed, never measured: ignore":       {onStale(config.StaleIgnore), nil, reclaimed("cpu=99,memory=1Gi"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var changes []func(*config.RealCapacityArgs)
@@ -207,14 +207,15 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-func (f *fixture) place(name, node string, cpu, memory float64, reclaimed bool) {
-	f.source.tracker.Place(capacity.Placement{Pod: types.UID("uid-" + name), Node: node,
+// place puts pod a onto a node.
+func (f *fixture) place(node string, cpu, memory float64, reclaimed bool) {
+	f.source.tracker.Place(capacity.Placement{Pod: "uid-a", Node: node,
 		Expected: capacity.Expected{Use: capacity.Use{CPU: cpu, Memory: memory * gib}, Reclaimed: reclaimed}})
 }
 
 func TestWrongDeclaration(t *testing.T) {
 	f := newFixture(t)
-	_, status := f.PreFilter(f.ctx, framework.NewCycleState(), reclaimed("p", "cpu=many"), nil)
+	_, status := f.PreFilter(f.ctx, framework.NewCycleState(), reclaimed("cpu=many"), nil)
 	if status.Code() != fwk.UnschedulableAndUnresolvable || !strings.Contains(status.Message(), names.AnnotationUsage) {
 		t.Errorf("status = %v, want one that names the annotation", status)
 	}

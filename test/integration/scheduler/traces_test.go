@@ -30,6 +30,9 @@ import (
 	"auriga.dev/auriga/test/fixtures"
 )
 
+// sampledTrace is the trace that the submitter of the sampled pod is in.
+const sampledTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
 // deadline bounds every wait; generous, for a busy machine.
 const deadline = 2 * time.Minute
 
@@ -51,13 +54,13 @@ func (r *receiver) Export(_ context.Context, request *collector.ExportTraceServi
 	return &collector.ExportTraceServiceResponse{}, nil
 }
 
-// of returns the spans received so far of one trace, by start.
-func (r *receiver) of(trace string) []*tracepb.Span {
+// ofSampled returns the spans received so far of the sampled pod's trace, by start.
+func (r *receiver) ofSampled() []*tracepb.Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var spans []*tracepb.Span
 	for _, s := range r.spans {
-		if fmt.Sprintf("%x", s.GetTraceId()) == trace {
+		if fmt.Sprintf("%x", s.GetTraceId()) == sampledTrace {
 			spans = append(spans, s)
 		}
 	}
@@ -88,9 +91,9 @@ func TestTraceOfABoundPod(t *testing.T) {
 	})
 	startTracedScheduler(t, kubeconfig, listener.Addr().String())
 
-	const trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	const parent = "00f067aa0ba902b7"
 	createPod(t, client, "unsampled", nil)
-	createPod(t, client, "sampled", map[string]string{"auriga.dev/traceparent": "00-" + trace + "-" + parent + "-01"})
+	createPod(t, client, "sampled", map[string]string{"auriga.dev/traceparent": "00-" + sampledTrace + "-" + parent + "-01"})
 	for _, pod := range []string{"unsampled", "sampled"} {
 		eventually(t, pod+" is bound", func(ctx context.Context) (bool, error) {
 			p, err := client.CoreV1().Pods("default").Get(ctx, pod, metav1.GetOptions{})
@@ -100,7 +103,7 @@ func TestTraceOfABoundPod(t *testing.T) {
 
 	var root *tracepb.Span
 	eventually(t, "the root span arrives", func(context.Context) (bool, error) {
-		spans := traces.of(trace)
+		spans := traces.ofSampled()
 		i := slices.IndexFunc(spans, func(s *tracepb.Span) bool { return s.GetName() == "schedule pod" })
 		if i >= 0 {
 			root = spans[i]
@@ -112,11 +115,11 @@ func TestTraceOfABoundPod(t *testing.T) {
 	}
 	// The root ends last, so that all the others are here.
 	ids := map[string]bool{parent: true}
-	for _, s := range traces.of(trace) {
+	for _, s := range traces.ofSampled() {
 		ids[fmt.Sprintf("%x", s.GetSpanId())] = true
 	}
 	var names []string
-	for _, s := range traces.of(trace) {
+	for _, s := range traces.ofSampled() {
 		names = append(names, s.GetName())
 		if !ids[fmt.Sprintf("%x", s.GetParentSpanId())] {
 			t.Errorf("%s hangs below a span that is not there", s.GetName())
@@ -130,7 +133,7 @@ func TestTraceOfABoundPod(t *testing.T) {
 			t.Errorf("no span %q among %q", want, names)
 		}
 	}
-	for _, s := range traces.of(trace) {
+	for _, s := range traces.ofSampled() {
 		if s.GetName() != "Filter" {
 			continue
 		}
@@ -145,7 +148,7 @@ func TestTraceOfABoundPod(t *testing.T) {
 	traces.mu.Lock()
 	defer traces.mu.Unlock()
 	for _, s := range traces.spans {
-		if fmt.Sprintf("%x", s.GetTraceId()) != trace {
+		if fmt.Sprintf("%x", s.GetTraceId()) != sampledTrace {
 			t.Errorf("a span of another trace: %s", s.GetName())
 		}
 	}
@@ -231,13 +234,14 @@ leaderElection: {leaderElect: false}
 			t.Errorf("ending the scheduler: %v", err)
 		}
 		select {
-		case <-ended:
+		case err := <-ended:
+			t.Logf("the scheduler ended: %v", err)
 		case <-time.After(deadline):
 			t.Error("the scheduler did not end")
 			if err := cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}
-			<-ended
+			t.Logf("the scheduler was killed: %v", <-ended)
 		}
 		if t.Failed() {
 			t.Logf("auriga-scheduler:\n%s", log.String())

@@ -159,7 +159,7 @@ func RealCapacityArgsErrors(path *field.Path, args *config.RealCapacityArgs) fie
 	for i, c := range args.Ceilings {
 		path := path.Child("ceilings").Index(i)
 		errs = append(errs, measuredNameErrors(path.Child("name"), c.Name, seen)...)
-		errs = append(errs, betweenErrors(path.Child("percent"), c.Percent, 1, 100)...)
+		errs = append(errs, percentErrors(path.Child("percent"), c.Percent, 1)...)
 	}
 	switch args.OnStale {
 	case config.StaleRequests, config.StaleReject, config.StaleIgnore:
@@ -175,16 +175,16 @@ func RealCapacityArgsErrors(path *field.Path, args *config.RealCapacityArgs) fie
 	for i, r := range args.Resources {
 		path := path.Child("resources").Index(i)
 		errs = append(errs, measuredNameErrors(path.Child("name"), r.Name, seen)...)
-		errs = append(errs, betweenErrors(path.Child("weight"), r.Weight, 1, maxWeight)...)
+		errs = append(errs, percentErrors(path.Child("weight"), r.Weight, 1)...)
 	}
-	errs = append(errs, betweenErrors(path.Child("burstPercent"), args.BurstPercent, 0, 100)...)
+	errs = append(errs, percentErrors(path.Child("burstPercent"), args.BurstPercent, 0)...)
 	if args.NetworkBytesPerSecond < 1 {
 		errs = append(errs, field.Invalid(path.Child("networkBytesPerSecond"), args.NetworkBytesPerSecond, "must be at least 1"))
 	}
 	inFlight := path.Child("inFlight")
 	errs = append(errs, durationErrors(inFlight.Child("ramp"), args.InFlight.Ramp, 0, time.Hour)...)
-	errs = append(errs, betweenErrors(inFlight.Child("cpuPercent"), args.InFlight.CPUPercent, 1, 100)...)
-	errs = append(errs, betweenErrors(inFlight.Child("memoryPercent"), args.InFlight.MemoryPercent, 1, 100)...)
+	errs = append(errs, percentErrors(inFlight.Child("cpuPercent"), args.InFlight.CPUPercent, 1)...)
+	errs = append(errs, percentErrors(inFlight.Child("memoryPercent"), args.InFlight.MemoryPercent, 1)...)
 	return append(errs, prometheusErrors(path.Child("prometheus"), &args.Prometheus)...)
 }
 
@@ -244,9 +244,10 @@ func measuredNameErrors(path *field.Path, name string, seen sets.Set[string]) fi
 	return nil
 }
 
-func betweenErrors(path *field.Path, value, low, high int64) field.ErrorList {
-	if value < low || value > high {
-		return field.ErrorList{field.Invalid(path, value, mustBeBetween(low, high))}
+// percentErrors checks a percentage or a weight, which ends at the same number.
+func percentErrors(path *field.Path, value, low int64) field.ErrorList {
+	if value < low || value > 100 {
+		return field.ErrorList{field.Invalid(path, value, mustBeBetween(low, 100))}
 	}
 	return nil
 }
