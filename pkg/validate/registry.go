@@ -22,6 +22,8 @@ import (
 	pluginsvalidation "sigs.k8s.io/scheduler-plugins/apis/config/validation"
 	"sigs.k8s.io/scheduler-plugins/pkg/capacityscheduling"
 	"sigs.k8s.io/scheduler-plugins/pkg/coscheduling"
+
+	"auriga.dev/auriga/pkg/apis/config"
 )
 
 // online lists the plugins whose constructor waits for an API server. They are
@@ -134,7 +136,18 @@ func (c *catalog) build(ctx context.Context, name string, args runtime.Object) (
 	if o, ok := online[name]; ok {
 		return o.plugin, o.validate(args)
 	}
-	return c.registry[name](ctx, args, c.handle)
+	return c.registry[name](ctx, withoutFiles(args), c.handle)
+}
+
+// withoutFiles are the arguments without the names of files that are on the
+// scheduler's machine, not necessarily on this one.
+func withoutFiles(args runtime.Object) runtime.Object {
+	if a, ok := args.(*config.RealCapacityArgs); ok {
+		a = a.DeepCopy()
+		a.Prometheus.HTTPConfigFile = ""
+		return a
+	}
+	return args
 }
 
 // implements tells whether a plugin can be enabled at an extension point.
