@@ -82,7 +82,7 @@ func (r *Report) Page() ([]byte, error) {
 // draw adds the maps, if anything was measured.
 func (p *page) draw() {
 	workers, moments := p.Load.Workers, p.Load.Seconds
-	if p.Report.Measured.Samples == 0 {
+	if p.Measured.Samples == 0 {
 		return
 	}
 	p.Rows = min(pageRows, len(workers))
@@ -92,13 +92,13 @@ func (p *page) draw() {
 		name string
 		pair Pair
 		use  ResourceUse
-	}{{"CPU", p.Load.CPU, p.Report.Measured.CPU}, {"Memory", p.Load.Memory, p.Report.Measured.Memory}} {
+	}{{"CPU", p.Load.CPU, p.Measured.CPU}, {"Memory", p.Load.Memory, p.Measured.Memory}} {
 		draw := func(kind string, m heatmap.Matrix, mean, peak float64) template.HTML {
 			title := fmt.Sprintf("%s %s per worker over time", resource.name, kind)
 			description := fmt.Sprintf("%d workers from top to bottom, %d moments from left to right. Mean %s of the capacity, peak %s.",
 				len(workers), len(moments), percent(mean), percent(peak))
 			svg := heatmap.SVG(m.Shrink(pageRows, pageColumns), resource.name+"-"+kind, title, description)
-			return template.HTML(svg) //nolint:gosec // SVG escapes what it is given
+			return template.HTML(svg) // SVG escapes what it is given
 		}
 		p.Resources = append(p.Resources, pageResource{
 			Name: resource.name, Use: resource.use,
