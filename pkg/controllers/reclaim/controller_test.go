@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -415,4 +417,41 @@ func TestWatch(t *testing.T) {
 	if len(b.ledger.nodes) != 0 {
 		t.Errorf("the ledger still has %v", b.ledger.nodes)
 	}
+}
+
+// TestConcurrently is for the race detector: pods come and go while snapshots
+// are published and passes are made.
+func TestConcurrently(t *testing.T) {
+	b := newBench(t, true)
+	pods := make([]*corev1.Pod, 20)
+	for i := range pods {
+		name := "p" + strconv.Itoa(i)
+		b.put(name, "1", "1Gi", 0)
+		pods[i] = b.pods[name]
+	}
+	var group sync.WaitGroup
+	for _, do := range []func(i int){
+		func(i int) {
+			b.feed.OnAdd(pods[i%len(pods)], false)
+			b.ledger.OnAdd(pods[i%len(pods)], false)
+		},
+		func(i int) {
+			b.feed.OnDelete(pods[i%len(pods)])
+			b.ledger.OnDelete(pods[i%len(pods)])
+		},
+		func(i int) { b.sample(float64(i%20), 8, 0) },
+		func(int) {
+			if _, err := b.Reconcile(t.Context(), reconcile.Request{NamespacedName: types.NamespacedName{Name: "n"}}); err != nil {
+				t.Error(err)
+			}
+		},
+		func(int) { b.ledger.count() },
+	} {
+		group.Go(func() {
+			for i := range 100 {
+				do(i)
+			}
+		})
+	}
+	group.Wait()
 }
