@@ -78,7 +78,7 @@ func sourceFor(logger klog.Logger, handle fwk.Handle, args *config.RealCapacityA
 		return nil, fmt.Errorf("the informer of NodeCapacity is %T, want %T", shared, fresh)
 	}
 	if !reflect.DeepEqual(known.stated, fresh.stated) {
-		return nil, fmt.Errorf("prometheus, inFlight: must be the same in all profiles that name a Prometheus: another profile has %s and an in-flight estimate of its own", known.stated.Prometheus.Address)
+		return nil, fmt.Errorf("prometheus, inFlight: must be the same in all profiles that name a Prometheus; another profile names %s, or has another inFlight", known.stated.Prometheus.Address)
 	}
 	return known, nil
 }
