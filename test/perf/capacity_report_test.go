@@ -105,8 +105,13 @@ func TestNewHangFigure(t *testing.T) {
 
 	a, b := hangPair(100, 111)
 	slower, err := newHangFigure(w, []hangRun{a}, []hangRun{b})
-	if err != nil || slower.Met {
-		t.Errorf("met, though attempts take 11 %% longer (%v)", err)
+	if err != nil || slower.Met || !slower.Conclusive {
+		t.Errorf("met, though attempts take 11 %% longer, or not conclusive: %+v (%v)", slower, err)
+	}
+	a, b = hangPair(100, 110)
+	same, err := newHangFigure(w, []hangRun{a}, []hangRun{b})
+	if err != nil || !same.Met || !same.Conclusive {
+		t.Errorf("not met, though attempts take only 10 %% longer, or not conclusive: %+v (%v)", same, err)
 	}
 }
 
