@@ -57,6 +57,7 @@ func (r *run) installChart(ctx context.Context) (string, error) {
 	home := filepath.Join(r.cluster.DataDir(), "helm")
 	command := exec.CommandContext(ctx, helm, "install", release, r.Chart,
 		"--namespace", names.Namespace, "--create-namespace",
+		"--set", "prometheus.address="+r.cluster.PrometheusURL(),
 		"--wait", "--timeout", helmTimeout.String(),
 		"--kubeconfig", r.cluster.Kubeconfig())
 	// Nothing of the user's own helm is read or written.
@@ -139,7 +140,6 @@ func (r *run) startController(ctx context.Context, kubeconfig string) (string, e
 			fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", ports[1]),
 			"--tls-cert-file="+cert,
 			"--tls-private-key-file="+key,
-			"--prometheus-address="+r.cluster.PrometheusURL(),
 		),
 		Port:      ports[0],
 		HealthURL: fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[1]),
@@ -148,8 +148,6 @@ func (r *run) startController(ctx context.Context, kubeconfig string) (string, e
 		return "", err
 	}
 	r.controllerLog = process.LogFile()
-	// Prometheus has a client certificate; the controller wants a token and
-	// answers 401 until AddScrapeTarget can carry one.
 	err = r.cluster.AddScrapeTarget(controllerName, fmt.Sprintf("https://127.0.0.1:%d/metrics", ports[0]),
 		map[string]string{"namespace": names.Namespace})
 	return "auriga-controller is beside it", err

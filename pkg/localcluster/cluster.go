@@ -284,7 +284,11 @@ func (c *Cluster) startComponents(ctx context.Context) error {
 		return c.startAndWait(ctx, c.layout.kwokProcess())
 	})
 	g.Go(func() error {
-		if err := createPrometheusRoles(ctx, admin); err != nil {
+		token, err := createPrometheusRoles(ctx, admin)
+		if err != nil {
+			return err
+		}
+		if err := writeFiles(map[string][]byte{c.layout.token(prometheus): []byte(token)}); err != nil {
 			return err
 		}
 		return c.startAndWait(ctx, c.layout.prometheusProcess())

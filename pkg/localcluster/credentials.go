@@ -215,6 +215,7 @@ type files struct{ dir string }
 func (f files) cert(name string) string   { return filepath.Join(f.dir, "pki", name+".crt") }
 func (f files) key(name string) string    { return filepath.Join(f.dir, "pki", name+".key") }
 func (f files) config(name string) string { return filepath.Join(f.dir, "etc", name+".yaml") }
+func (f files) token(name string) string  { return filepath.Join(f.dir, "pki", name+".token") }
 func (f files) targets() string           { return filepath.Join(f.dir, "etc", "prometheus-targets") }
 func (f files) log(name string) string    { return filepath.Join(f.dir, "logs", name+".log") }
 

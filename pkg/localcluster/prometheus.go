@@ -82,8 +82,9 @@ func (l layout) prometheusConfig() ([]byte, error) {
 			nodeJob(kwokAddress),
 			map[string]any{
 				// The job of each is the name that AddScrapeTarget got.
-				"job_name":   "added",
-				"tls_config": credentials,
+				"job_name":      "added",
+				"tls_config":    credentials,
+				"authorization": map[string]any{"credentials_file": l.token(prometheus)},
 				"file_sd_configs": []any{map[string]any{
 					"files": []string{filepath.Join(l.targets(), "*.json")}, "refresh_interval": discoveryInterval.String(),
 				}},
@@ -136,8 +137,8 @@ var targetName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 // https://127.0.0.1:10259/metrics, as the job of that name; a second call with
 // the name replaces the first. An https server needs a certificate of the
 // cluster's authority (see ServingCertificate). Prometheus shows it a client
-// certificate of the user auriga-local:prometheus, who may get /metrics. It
-// notices the target within seconds.
+// certificate of the user auriga-local:prometheus and a token of a
+// ServiceAccount; both may get /metrics. It notices the target within seconds.
 func (c *Cluster) AddScrapeTarget(name, endpoint string, labels map[string]string) error {
 	if !targetName.MatchString(name) {
 		return fmt.Errorf("add a scrape target: %q is not a name: want lower-case letters, digits and dashes", name)

@@ -8,12 +8,21 @@ import (
 	"fmt"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	// accountPrometheus is Prometheus' ServiceAccount, in kube-system.
+	accountPrometheus = "auriga-local-prometheus"
+	// tokenLifetime is longer than a local cluster is of use.
+	tokenLifetime = 30 * 24 * time.Hour
 )
 
 // pollInterval is how often Start asks the API server whether it is so far.
@@ -76,23 +85,40 @@ func createKwokRoles(ctx context.Context, admin, asKwok kubernetes.Interface) er
 }
 
 // createPrometheusRoles lets Prometheus read the metrics of whoever asks the API
-// server about its users, and nothing else.
-func createPrometheusRoles(ctx context.Context, admin kubernetes.Interface) error {
+// server about its users, and nothing else. Some take client certificates, some
+// only tokens: it returns a ServiceAccount's.
+func createPrometheusRoles(ctx context.Context, admin kubernetes.Interface) (token string, err error) {
 	meta := metav1.ObjectMeta{Name: userPrometheus}
 	if _, err := admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
 		ObjectMeta: meta,
 		Rules:      []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
 	}, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("create Prometheus' ClusterRole: %w", err)
+		return "", fmt.Errorf("create Prometheus' ClusterRole: %w", err)
 	}
 	if _, err := admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: meta,
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: userPrometheus}},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: userPrometheus},
+		Subjects: []rbacv1.Subject{
+			{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: userPrometheus},
+			{Kind: rbacv1.ServiceAccountKind, Namespace: metav1.NamespaceSystem, Name: accountPrometheus},
+		},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: userPrometheus},
 	}, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("create Prometheus' ClusterRoleBinding: %w", err)
+		return "", fmt.Errorf("create Prometheus' ClusterRoleBinding: %w", err)
 	}
-	return nil
+	accounts := admin.CoreV1().ServiceAccounts(metav1.NamespaceSystem)
+	// The namespace appears a moment after the API server is ready.
+	if err := poll(ctx, func(ctx context.Context) (bool, error) {
+		_, err := accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: accountPrometheus}}, metav1.CreateOptions{})
+		return err == nil, ignore(err, apierrors.IsNotFound)
+	}); err != nil {
+		return "", fmt.Errorf("create Prometheus' ServiceAccount: %w", err)
+	}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(tokenLifetime.Seconds()))}}
+	response, err := accounts.CreateToken(ctx, accountPrometheus, request, metav1.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("get a token for Prometheus: %w", err)
+	}
+	return response.Status.Token, nil
 }
 
 // waitServiceAccount waits for the default ServiceAccount: no pod can be
