@@ -191,7 +191,7 @@ func (pl *RealCapacity) Filter(_ context.Context, state fwk.CycleState, _ *v1.Po
 			s.stale.Store(true)
 			switch {
 			case pl.args.OnStale == config.StaleReject:
-				return pl.reject(s, e, fmt.Sprintf("node(s) without a fresh reading of their %s", c.resource))
+				return pl.reject(s, e, c.unknown)
 			case pl.args.OnStale == config.StaleIgnore || !s.need.Reclaimed || c.resource > capacity.Memory:
 				continue
 			}
@@ -199,7 +199,7 @@ func (pl *RealCapacity) Filter(_ context.Context, state fwk.CycleState, _ *v1.Po
 		}
 		if use+more > limit {
 			s.rejectedBy[c.resource].Add(1)
-			return pl.reject(s, e, fmt.Sprintf("node(s) would use more than %d %% of their %s", c.percent, c.resource))
+			return pl.reject(s, e, c.full)
 		}
 	}
 	return nil

@@ -41,7 +41,9 @@ type RealCapacity struct {
 type ceiling struct {
 	resource capacity.Resource
 	share    float64
-	percent  int64
+	// What Filter says of a node that is full or not measured: written once, it
+	// says it often.
+	full, unknown string
 }
 
 // weight is how much a resource counts in the score.
@@ -80,7 +82,11 @@ func newWithClock(ctx context.Context, obj runtime.Object, handle fwk.Handle, cl
 	pl := &RealCapacity{handle: handle, logger: klog.FromContext(ctx), args: *args.DeepCopy(), clock: clock}
 	for _, c := range args.Ceilings {
 		r, _ := capacity.ParseResource(c.Name) // the validation knows the names
-		pl.ceilings = append(pl.ceilings, ceiling{r, float64(c.Percent) / 100, c.Percent})
+		pl.ceilings = append(pl.ceilings, ceiling{
+			resource: r, share: float64(c.Percent) / 100,
+			full:    fmt.Sprintf("node(s) would use more than %d %% of their %s", c.Percent, r),
+			unknown: fmt.Sprintf("node(s) without a fresh reading of their %s", r),
+		})
 	}
 	for _, w := range args.Resources {
 		r, _ := capacity.ParseResource(w.Name)

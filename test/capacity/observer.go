@@ -44,6 +44,8 @@ type observer struct {
 	ours    map[string]bool // names of the pods that the experiment deletes
 	lines   map[string][]point
 	evicted Evictions
+	// from is how many reclaimed pods were evicted from each worker.
+	from map[string]int
 	// placed counts placements of reclaimed pods, placedAt is the last one's time.
 	placed   int
 	placedAt time.Time
@@ -57,7 +59,7 @@ type observer struct {
 var _ cache.ResourceEventHandler = &observer{}
 
 func newObserver(c clock.PassiveClock) *observer {
-	return &observer{clock: c, pods: map[types.UID]seen{}, ours: map[string]bool{}, lines: map[string][]point{}, again: make(chan seen, 10000)}
+	return &observer{clock: c, pods: map[types.UID]seen{}, ours: map[string]bool{}, from: map[string]int{}, lines: map[string][]point{}, again: make(chan seen, 10000)}
 }
 
 // OnAdd implements cache.ResourceEventHandler.
@@ -111,6 +113,7 @@ func (o *observer) OnDelete(obj any) {
 	}
 	if before.kind == reclaimed {
 		o.evicted.Reclaimed++
+		o.from[before.node]++
 		o.changedAt = o.clock.Now()
 		before.goneAt = o.changedAt
 		o.again <- before
@@ -178,6 +181,13 @@ func (o *observer) state() (placed int, placedAt, changedAt time.Time, evicted E
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.placed, o.placedAt, o.changedAt, o.evicted
+}
+
+// evictedFrom is how many reclaimed pods were evicted from each worker so far.
+func (o *observer) evictedFrom() map[string]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.from)
 }
 
 // over is for how long workers' true use was above the ceiling from a time on.

@@ -509,11 +509,14 @@ func (b *bench) shrink() {
 		before[p.node] = append(before[p.node], p.cores)
 	}
 	placedBefore, _, _, evictedBefore := b.pods.state()
+	fromBefore := b.pods.evictedFrom()
 	victims := b.surge()
+	surged := map[string]bool{}
 	begin := time.Now()
 	group, ctx := errgroup.WithContext(b.Context())
 	group.SetLimit(writers)
 	for _, p := range victims {
+		surged[p.node] = true
 		b.pods.deletes(p.name)
 		group.Go(func() error {
 			pods := b.client.CoreV1().Pods(namespace)
@@ -538,6 +541,11 @@ func (b *bench) shrink() {
 	placed, _, _, evicted := b.pods.state()
 	s.PlacedReclaimed = placed - placedBefore
 	s.Evicted = Evictions{Reclaimed: evicted.Reclaimed - evictedBefore.Reclaimed, Ordinary: evicted.Ordinary - evictedBefore.Ordinary}
+	for node, n := range b.pods.evictedFrom() {
+		if !surged[node] {
+			s.Elsewhere += n - fromBefore[node]
+		}
+	}
 	firm := map[string]float64{}
 	for _, p := range b.pods.running(ordinary) {
 		firm[p.node] += p.cores

@@ -116,6 +116,9 @@ type Shrunk struct {
 	// AddedCores is by how much that raised the ordinary pods' use.
 	AddedCores float64   `json:"addedCores"`
 	Evicted    Evictions `json:"evicted"`
+	// Elsewhere is how many of the reclaimed ones went from workers on which nothing
+	// was replaced: they had to go for another reason, or for none.
+	Elsewhere int `json:"elsewhere"`
 	// Needed is the least number of reclaimed pods that had to go, worker by
 	// worker, the largest first.
 	Needed int `json:"needed"`
@@ -175,7 +178,7 @@ func (r *Report) Write(path string) error {
 // Table writes the report for people.
 func (r *Report) Table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) } //nolint:errcheck // Flush says it
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // tabwriter keeps the first error for Flush
 	line("%d workers of %g cores, ceiling %d %%, a scrape every %v, seed %d; %s",
 		r.Config.Workers, r.Config.Cores, r.Config.CeilingPercent, r.Config.Interval(), r.Config.Seed, r.Controller)
 	line("")
@@ -201,8 +204,8 @@ func (r *Report) Table(out io.Writer) error {
 	if c.Skipped != "" {
 		line("C: skipped: %s", c.Skipped)
 	} else {
-		line("C: %d ordinary pods were replaced, which added %.0f cores; at least %d reclaimed pods had to go, %d went, %d were placed.",
-			c.Replaced, c.AddedCores, c.Needed, c.Evicted.Reclaimed, c.PlacedReclaimed)
+		line("C: %d ordinary pods were replaced, which added %.0f cores; at least %d reclaimed pods had to go, %d went from these workers and %d from others, %d were placed.",
+			c.Replaced, c.AddedCores, c.Needed, c.Evicted.Reclaimed-c.Elsewhere, c.Elsewhere, c.PlacedReclaimed)
 	}
 	for _, s := range r.Shortfalls() {
 		line("missed: %s", s)
