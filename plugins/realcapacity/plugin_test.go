@@ -167,9 +167,9 @@ func TestFilter(t *testing.T) {
 		"room":                            {nil, func(f *fixture) { f.measure("n", 8, 10); f.publish() }, pod("p", "2", "1"), ""},
 		"hot though little is requested":  {nil, func(f *fixture) { f.measure("n", 8.1, 10); f.publish() }, pod("p", "2", "1"), "more than 90 % of their cpu"},
 		"memory":                          {nil, func(f *fixture) { f.measure("n", 0, 85); f.publish() }, pod("p", "1", "1"), "more than 85 % of their memory"},
-		"in flight":                       {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place(1.5, 0, false) }, pod("p", "2", "1"), "cpu"},
-		"reclaimed gives way":             {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place(1.5, 0, true) }, pod("p", "2", "1"), ""},
-		"reclaimed pods count themselves": {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place(1.5, 0, true) }, reclaimed("cpu=1,memory=1Gi"), "cpu"},
+		"in flight":                       {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place(1.5, false) }, pod("p", "2", "1"), "cpu"},
+		"reclaimed gives way":             {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place(1.5, true) }, pod("p", "2", "1"), ""},
+		"reclaimed pods count themselves": {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish(); f.place(1.5, true) }, reclaimed("cpu=1,memory=1Gi"), "cpu"},
 		"reclaimed fits":                  {nil, func(f *fixture) { f.measure("n", 7, 10); f.publish() }, reclaimed("cpu=2,memory=1Gi"), ""},
 		"never measured: requests":        {nil, nil, pod("p", "2", "1"), ""},
 		"never measured: reject":          {onStale(config.StaleReject), nil, pod("p", "2", "1"), "without a fresh reading of their cpu"},
@@ -184,7 +184,7 @@ func TestFilter(t *testing.T) {
 			f.publish()
 		}, pod("p", "2", "1"), ""},
 		"reclaimed, never measured: by requests":  {nil, nil, reclaimed("cpu=9,memory=1Gi"), ""},
-		"reclaimed, never measured, others there": {nil, func(f *fixture) { f.place(1, 0, true) }, reclaimed("cpu=9,memory=1Gi"), "cpu"},
+		"reclaimed, never measured, others there": {nil, func(f *fixture) { f.place(1, true) }, reclaimed("cpu=9,memory=1Gi"), "cpu"},
 		"reclaimed, never measured: ignore":       {onStale(config.StaleIgnore), nil, reclaimed("cpu=99,memory=1Gi"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -208,9 +208,9 @@ func TestFilter(t *testing.T) {
 }
 
 // place puts a pod onto node n.
-func (f *fixture) place(cpu, memory float64, reclaimed bool) {
+func (f *fixture) place(cpu float64, reclaimed bool) {
 	f.source.tracker.Place(capacity.Placement{Pod: "uid-a", Node: "n",
-		Expected: capacity.Expected{Use: capacity.Use{CPU: cpu, Memory: memory * gib}, Reclaimed: reclaimed}})
+		Expected: capacity.Expected{Use: capacity.Use{CPU: cpu}, Reclaimed: reclaimed}})
 }
 
 func TestWrongDeclaration(t *testing.T) {
