@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -102,9 +103,11 @@ func benchmarkPoll(b *testing.B, count int) {
 func next(b *testing.B, clock *clocktesting.FakeClock, first *atomic.Int64, published <-chan time.Time) time.Duration {
 	b.Helper()
 	first.Store(0)
-	for first.Load() == 0 {
+	if err := wait.PollUntilContextTimeout(b.Context(), 2*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
 		clock.Step(20 * time.Second)
-		time.Sleep(2 * time.Millisecond)
+		return first.Load() != 0, nil
+	}); err != nil {
+		b.Fatalf("no poll began: %v", err)
 	}
 	select {
 	case at := <-published:

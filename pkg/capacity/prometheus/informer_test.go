@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/metrics"
@@ -158,13 +159,10 @@ func (r *rig) poll() {
 	}
 	before := polls()
 	r.eventually("a timer", r.clock.HasWaiters)
-	for deadline := time.Now().Add(10 * time.Second); polls() == before; {
-		if time.Now().After(deadline) {
-			r.t.Fatal("no poll")
-		}
+	r.eventually("a poll", func() bool {
 		r.clock.Step(500 * time.Millisecond)
-		time.Sleep(time.Millisecond)
-	}
+		return polls() != before
+	})
 	r.settle()
 }
 
@@ -191,12 +189,11 @@ func (r *rig) settle() {
 
 func (r *rig) eventually(what string, ok func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.t.Fatalf("%s: not within 10 s; log %q, steps %q", what, r.logs, r.steps)
-		}
+	condition := func(context.Context) (bool, error) { return ok(), nil }
+	if err := wait.PollUntilContextTimeout(context.Background(), time.Millisecond, 10*time.Second, true, condition); err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.t.Fatalf("%s: not within 10 s; log %q, steps %q", what, r.logs, r.steps)
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2/ktesting"
@@ -260,12 +261,12 @@ func (f *found) settled(t *testing.T, node string, r capacity.Resource, want flo
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if err = try(); err == nil {
-			return
-		}
+	if wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, deadline, true, func(context.Context) (bool, error) {
+		err = try()
+		return err == nil, nil
+	}) != nil {
+		t.Fatalf("waited %v for %s: %v", deadline, what, err)
 	}
-	t.Fatalf("waited %v for %s: %v", deadline, what, err)
 }
 
 // run runs an informer of the nodes alpha and beta until the test's end.
@@ -353,11 +354,14 @@ func TestPrometheus(t *testing.T) {
 
 	// Without rate's eye for resets, 1e6 s would be lost in a second.
 	e.restart()
-	for end := time.Now().Add(rateWindow + 3*time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, rateWindow+3*time.Second, true, func(context.Context) (bool, error) {
 		// The time from the last scrape to the restart is lost to everybody.
 		if got := f.measure("beta", capacity.CPU).Mean.Value; got > 1.5*1.05 || got < 1.5*0.7 {
-			t.Fatalf("beta's CPU = %v after its counters began again, want some 1.5", got)
+			return false, fmt.Errorf("beta's CPU = %v after its counters began again, want some 1.5", got)
 		}
+		return false, nil // as long as the window still has the restart in it
+	}); !wait.Interrupted(err) {
+		t.Fatal(err)
 	}
 	f.settled(t, "beta", capacity.CPU, 1.5)
 	f.mu.Lock()
