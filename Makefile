@@ -73,7 +73,7 @@ PAIRS ?= 5
 bench-capacity: ## Measure what scheduling by measured load costs (4 min); writes out/bench/capacity.json. PAIRS=5
 	@hack/bench-capacity.sh "$(PAIRS)"
 
-bench-reclaim: build ## Measure by how much reclaimed pods raise the use of 100 workers (8 min); writes out/bench/reclaim.json
+bench-reclaim: build ## Measure by how much reclaimed pods raise the use of 100 workers (6 min); writes out/bench/reclaim.json
 	@hack/bench-reclaim.sh
 
 DATA ?=

@@ -11,5 +11,5 @@ mkdir -p bin out/bench
 go test -c -vet=off -o bin/auriga-bench-reclaim ./test/capacity
 cd test/capacity # from where a test finds the repository
 ../../bin/auriga-bench-reclaim -test.run='^TestReclaim$' -test.timeout=30m \
-	-workers="${1:-100}" -scrape="${2:-5}" -seed="${3:-1}" -out=../../out/bench/reclaim.json
+	-workers="${1:-100}" -scrape="${2:-4}" -seed="${3:-1}" -out=../../out/bench/reclaim.json
 echo 'The same for programs: out/bench/reclaim.json'
