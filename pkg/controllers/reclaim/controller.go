@@ -113,7 +113,10 @@ func newReconciler(c client.Client, config Config, known *load.Source, recorder 
 		client: c, snapshot: known.Tracker().Snapshot, recorder: recorder, clock: clk, metrics: newMetrics(),
 		policy: Policy{
 			Ceilings: [numLevels]float64{capacity.CPU: config.CPUCeiling, capacity.Memory: config.MemoryCeiling},
-			MaxAge:   known.MaxAge(), Ramp: known.Ramp(), CPUWindow: known.CPUWindow(),
+			MaxAge:   known.MaxAge(), Ramp: known.Ramp(),
+			// From the first to the last sample in the window of a rate is one scrape
+			// less than the window, which should hold four.
+			CPUWindow: known.CPUWindow() * 3 / 4,
 		},
 		ledger: &ledger{
 			expect: known.Expect, schedulers: sets.New(config.Schedulers...), clock: clk, ramp: known.Ramp(),

@@ -118,6 +118,7 @@ func TestMeasure(t *testing.T) {
 	policy := Policy{Ceilings: [numLevels]float64{0.9, 0.85}, MaxAge: time.Minute, Ramp: time.Minute, CPUWindow: time.Minute}
 	// All of 2 cores and 4 GiB; sampled at 300 s.
 	pod := func(started float64) Pod { return Pod{Candidate: candidate("p", 2, 4, started), Reclaimed: true} }
+	ordinary := Pod{Candidate: candidate("o", 1, 1, -1)}
 	told := func(p Pod, until float64) Pod { p.Told, p.Until = true, at(until); return p }
 	ended := func(p Pod, end float64) Pod { p.Ended = at(end); return p }
 	for name, test := range map[string]struct {
@@ -127,21 +128,26 @@ func TestMeasure(t *testing.T) {
 		cores    float64
 		gib      float64
 	}{
-		"measured alone":                {now: 305, cores: 10, gib: 40},
-		"settled":                       {pods: []Pod{pod(100)}, now: 305, cores: 10, gib: 40},
-		"not started":                   {pods: []Pod{pod(-1)}, inFlight: []Pod{pod(-1)}, now: 305, cores: 12, gib: 44},
-		"started after the sample":      {pods: []Pod{pod(301)}, inFlight: []Pod{pod(301)}, now: 305, cores: 12, gib: 44},
-		"a quarter is measured":         {pods: []Pod{pod(285)}, inFlight: []Pod{pod(285)}, now: 305, cores: 11.5, gib: 40},
-		"told to end, settled":          {pods: []Pod{told(pod(100), 330)}, now: 305, cores: 8, gib: 36},
-		"told to end, not started":      {pods: []Pod{told(pod(-1), 330)}, inFlight: []Pod{pod(-1)}, now: 305, cores: 10, gib: 40},
-		"told to end, a quarter":        {pods: []Pod{told(pod(285), 330)}, inFlight: []Pod{pod(285)}, now: 305, cores: 9.5, gib: 36},
-		"told to end, and does not":     {pods: []Pod{told(pod(100), 270)}, now: 305, cores: 10, gib: 40},
-		"ended after the sample":        {pods: []Pod{ended(pod(100), 303)}, now: 305, cores: 8, gib: 36},
-		"ended 15 s before the sample":  {pods: []Pod{ended(pod(100), 285)}, now: 305, cores: 8.5, gib: 40},
-		"ended 60 s before the sample":  {pods: []Pod{ended(pod(100), 240)}, now: 305, cores: 10, gib: 40},
-		"ran for 30 s, ended 15 s ago":  {pods: []Pod{ended(pod(255), 285)}, now: 305, cores: 9, gib: 40},
-		"started and ended since":       {pods: []Pod{ended(pod(301), 303)}, now: 305, cores: 10, gib: 40},
-		"two ended: more than there is": {pods: []Pod{ended(Pod{Candidate: candidate("q", 20, 4, 100)}, 303)}, now: 305, cores: 0, gib: 36},
+		"measured alone": {now: 305, cores: 10, gib: 40},
+		"settled":        {pods: []Pod{pod(100)}, now: 305, cores: 10, gib: 40},
+		// The scheduler has seen to it that what it lends stays below the ceiling.
+		"not started":              {pods: []Pod{pod(-1)}, inFlight: []Pod{pod(-1)}, now: 305, cores: 10, gib: 40},
+		"started after the sample": {pods: []Pod{pod(301)}, inFlight: []Pod{pod(301)}, now: 305, cores: 10, gib: 40},
+		"a quarter is measured":    {pods: []Pod{pod(285)}, inFlight: []Pod{pod(285)}, now: 305, cores: 10, gib: 40},
+		// It has not, once an ordinary pod comes.
+		"beside an ordinary one, not started":              {pods: []Pod{pod(-1), ordinary}, inFlight: []Pod{pod(-1), ordinary}, now: 305, cores: 13, gib: 45},
+		"beside an ordinary one, started after the sample": {pods: []Pod{pod(301), ordinary}, inFlight: []Pod{pod(301), ordinary}, now: 305, cores: 13, gib: 45},
+		"beside an ordinary one, a quarter is measured":    {pods: []Pod{pod(285), ordinary}, inFlight: []Pod{pod(285), ordinary}, now: 305, cores: 12.5, gib: 41},
+		"told to end, settled":                             {pods: []Pod{told(pod(100), 330)}, now: 305, cores: 8, gib: 36},
+		"told to end, not started":                         {pods: []Pod{told(pod(-1), 330)}, inFlight: []Pod{pod(-1)}, now: 305, cores: 10, gib: 40},
+		"told to end, a quarter":                           {pods: []Pod{told(pod(285), 330)}, inFlight: []Pod{pod(285)}, now: 305, cores: 9.5, gib: 36},
+		"told to end, and does not":                        {pods: []Pod{told(pod(100), 270)}, now: 305, cores: 10, gib: 40},
+		"ended after the sample":                           {pods: []Pod{ended(pod(100), 303)}, now: 305, cores: 8, gib: 36},
+		"ended 15 s before the sample":                     {pods: []Pod{ended(pod(100), 285)}, now: 305, cores: 8.5, gib: 40},
+		"ended 60 s before the sample":                     {pods: []Pod{ended(pod(100), 240)}, now: 305, cores: 10, gib: 40},
+		"ran for 30 s, ended 15 s ago":                     {pods: []Pod{ended(pod(255), 285)}, now: 305, cores: 9, gib: 40},
+		"started and ended since":                          {pods: []Pod{ended(pod(301), 303)}, now: 305, cores: 10, gib: 40},
+		"two ended: more than there is":                    {pods: []Pod{ended(Pod{Candidate: candidate("q", 20, 4, 100)}, 303)}, now: 305, cores: 0, gib: 36},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := policy.Measure(estimate(t, 10, 40, 300, test.inFlight...), test.pods, at(test.now))
@@ -187,5 +193,23 @@ func TestByRequests(t *testing.T) {
 	got.ByRequests(&corev1.Node{}, capacity.Use{CPU: 10}, pods, at(5))
 	if victims := Decide(got, []Candidate{pods[0].Candidate}); victims != nil {
 		t.Errorf("victims: %v", victims)
+	}
+}
+
+// A constant load is not measured alike twice: nobody goes for that.
+func TestNoise(t *testing.T) {
+	policy := Policy{Ceilings: [numLevels]float64{0.9, 0.85}, MaxAge: time.Minute, Ramp: time.Minute, CPUWindow: time.Minute}
+	pods := []Pod{{Candidate: candidate("p", 2, 4, 100), Reclaimed: true}}
+	newcomer := Pod{Candidate: candidate("o", 0.1, 0, -1)}
+	// The ceiling is 14.4 of 16 cores, a hundredth more 14.56.
+	for cores, want := range map[float64]int{14.4: 0, 14.5: 0, 14.6: 1} {
+		levels := policy.Measure(estimate(t, cores, 40, 300), pods, at(305))
+		if got := Decide(levels, []Candidate{pods[0].Candidate}); len(got) != want {
+			t.Errorf("%v cores measured: %d victims, want %d", cores, len(got), want)
+		}
+	}
+	levels := policy.Measure(estimate(t, 14.35, 40, 300, newcomer), append(pods, newcomer), at(305))
+	if got := Decide(levels, []Candidate{pods[0].Candidate}); len(got) != 1 {
+		t.Errorf("an ordinary pod comes, 14.45 cores: %d victims, want 1", len(got))
 	}
 }

@@ -32,6 +32,11 @@ func (p Policy) window(r capacity.Resource) time.Duration {
 	return 0
 }
 
+// noise is the share of a worker by which a measurement alone may pass the
+// ceiling: repeated scrapes of a constant load differ by up to that, and a pod
+// that is evicted for it is placed again by the next measurement.
+const noise = 0.01
+
 // leavingSlack is how long after the end of its grace period a pod may still be
 // there before it no longer counts as gone.
 const leavingSlack = 30 * time.Second
@@ -96,7 +101,11 @@ func (p Policy) Measure(e *capacity.Estimate, pods []Pod, now time.Time) Levels 
 		if !mean.Fresh(now, p.MaxAge) {
 			continue
 		}
-		var twice, givenBack float64
+		// own is what reclaimed pods will add. The scheduler has made sure that they
+		// stay below the ceiling, so that they are no reason to evict them, unless
+		// an ordinary pod has come since.
+		var twice, givenBack, own float64
+		ordinary := false
 		for i := range pods {
 			pod := &pods[i]
 			use := of(pod.Use, r)
@@ -108,11 +117,22 @@ func (p Policy) Measure(e *capacity.Estimate, pods []Pod, now time.Time) Levels 
 			case pod.leaving(now):
 				givenBack += use
 			}
-			if !pod.Started.IsZero() && mean.Sampled.Before(pod.Started.Add(p.Ramp)) {
-				twice += use * share
+			if !pod.Started.IsZero() && !mean.Sampled.Before(pod.Started.Add(p.Ramp)) {
+				continue // settled
+			}
+			twice += use * share
+			switch {
+			case !pod.Reclaimed:
+				ordinary = true
+			case !pod.leaving(now):
+				own += use * (1 - share)
 			}
 		}
 		use := mean.Value + math.Max(e.InFlight(r)-twice, 0) - givenBack
+		if !ordinary {
+			use -= own
+			levels[r].Noise = noise
+		}
 		levels[r].Use, levels[r].Full = math.Max(use, 0), e.Capacity[r]
 		levels[r].Measured, levels[r].Stale = true, mean.Sampled.Add(p.MaxAge)
 	}
