@@ -275,18 +275,18 @@ func (b *bench) reclaimMeasured(t *testing.T) {
 		})
 	})
 	t.Run("ordinary pods use more", func(t *testing.T) {
-		// Nobody expected these 4 cores: 31 measured, two pods too many.
-		took := b.reacts(t, "busy", func() { b.use(t, "base", "16") })
+		// Nobody expected these 5 cores: 32 measured, two pods too many.
+		took := b.reacts(t, "busy", func() { b.use(t, "base", "17") })
 		if took > deadline/2 {
 			t.Errorf("took %v", took)
 		}
-		c.settles(t, "lent", 27.0/32)
+		c.settles(t, "lent", 28.0/32)
 		c.wantValue(t, "auriga_reclaim_evictions_total", map[string]string{"resource": "cpu"}, 4)
 	})
 	t.Run("a new leader", func(t *testing.T) {
 		c.stop(t)
 		c = b.run(t, flags...)
-		c.settles(t, "lent", 27.0/32)
+		c.settles(t, "lent", 28.0/32)
 		c.wantValue(t, "auriga_reclaim_evictions_total", map[string]string{"resource": "cpu"}, 0)
 	})
 	t.Run("a budget", func(t *testing.T) {
