@@ -48,11 +48,12 @@ const (
 	// before it succeeds: a Go duration such as "1.5s". Real workers ignore it.
 	AnnotationRunDuration = "auriga.dev/run-duration"
 
-	// AnnotationUsage says what a pod really uses on a simulated worker, as
-	// "cpu=2,memory=4Gi": cores and bytes, as Kubernetes quantities. Optional keys
-	// are disk (share of the time that a disk is busy, 0 to 1) and network (bytes
-	// per second, sent and received alike). A key left out means 40 % of what the
-	// pod requests; of disk and network, nothing. Real workers ignore it.
+	// AnnotationUsage says what a pod uses, as "cpu=2,memory=4Gi": cores and bytes,
+	// as Kubernetes quantities. The scheduler expects it of a pod whose workload
+	// has no history; a pod of class auriga-batch that requests nothing is placed
+	// by it (reclaimed capacity). Simulated workers behave by it: there a key left
+	// out means 40 % of the request, and optional keys are disk (share of the time
+	// that a disk is busy, 0 to 1) and network (bytes per second, each way).
 	AnnotationUsage = "auriga.dev/usage"
 
 	// PriorityCritical is the class of what may not wait: rollbacks, hotfixes.
