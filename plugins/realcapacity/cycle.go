@@ -156,12 +156,25 @@ func (pl *RealCapacity) use(e *capacity.Estimate, r capacity.Resource, reclaimed
 	return e.Firm(r, now, pl.args.MaxAge.Duration)
 }
 
+// reclaimedMargin is the share of a worker's capacity that reclaimed pods leave
+// free below the ceiling: repeated scrapes of a constant load differ by about
+// half of it, and a pod that the noise lifts over the ceiling is evicted.
+const reclaimedMargin = 0.02
+
+// limit is up to where a measured worker may be used by a pod.
+func (pl *RealCapacity) limit(e *capacity.Estimate, c *ceiling, reclaimed bool) float64 {
+	if reclaimed {
+		return (c.share - reclaimedMargin) * pl.full(e, c.resource)
+	}
+	return c.share * pl.full(e, c.resource)
+}
+
 // hasRoom says whether the pod stays under all ceilings, by fresh readings only.
 func (pl *RealCapacity) hasRoom(e *capacity.Estimate, need capacity.Expected, now time.Time) bool {
 	for i := range pl.ceilings {
 		c := &pl.ceilings[i]
 		use, ok := pl.use(e, c.resource, need.Reclaimed, now)
-		if !ok || use+of(need.Use, c.resource) > c.share*pl.full(e, c.resource) {
+		if !ok || use+of(need.Use, c.resource) > pl.limit(e, c, need.Reclaimed) {
 			return false
 		}
 	}
@@ -186,7 +199,7 @@ func (pl *RealCapacity) Filter(_ context.Context, state fwk.CycleState, _ *v1.Po
 		use, ok := pl.use(e, c.resource, s.need.Reclaimed, s.now)
 		limit := 0.0
 		if ok {
-			limit = c.share * pl.full(e, c.resource)
+			limit = pl.limit(e, c, s.need.Reclaimed)
 		} else {
 			s.stale.Store(true)
 			switch {

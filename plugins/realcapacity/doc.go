@@ -12,7 +12,7 @@
 //
 //	what counts against the ceiling   ordinary pod             reclaimed pod
 //	fresh reading                     measured + in flight     measured + in flight + pod
-//	                                  - reclaimed + pod
+//	                                  - reclaimed + pod        + 2 % of the worker
 //	no fresh reading, onStale:
 //	  Requests                        (NodeResourcesFit)       requests + reclaimed + pod
 //	  Reject                          rejected                 rejected

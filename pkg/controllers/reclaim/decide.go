@@ -21,9 +21,6 @@ type Level struct {
 	Full float64
 	// Ceiling is the share of Full, 0 to 1, up to which it may be used.
 	Ceiling float64
-	// Noise is the share of Full by which Use may be above the ceiling without
-	// anything having to go.
-	Noise float64
 	// Measured says that Use was, else it is by requests; Stale is when that will
 	// be too old.
 	Measured bool
@@ -38,7 +35,7 @@ func (l Level) excess() float64 {
 	if l.Full <= 0 {
 		return 0
 	}
-	if excess := l.Use - l.Ceiling*l.Full; excess > max(rounding, l.Noise)*l.Full {
+	if excess := l.Use - l.Ceiling*l.Full; excess > rounding*l.Full {
 		return excess
 	}
 	return 0

@@ -89,16 +89,16 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// estimate is what a tracker knows of a worker n of 16 cores and 64 GiB with a
-// sample of so many seconds, and pods that it has in flight.
-func estimate(t *testing.T, cores, gib, sampled float64, inFlight ...Pod) *capacity.Estimate {
+// estimate is what a tracker knows of a worker n of 16 cores and 64 GiB of which
+// 40 are in use, with a sample of 300 s, and pods that it has in flight.
+func estimate(t *testing.T, cores float64, inFlight ...Pod) *capacity.Estimate {
 	t.Helper()
 	tracker := capacity.NewTracker(time.Minute)
 	for _, p := range inFlight {
 		tracker.Place(capacity.Placement{Pod: p.UID, Node: "n", Expected: capacity.Expected{Use: p.Use, Reclaimed: p.Reclaimed}})
 	}
-	tracker.Set(measured("n", cores, gib, sampled))
-	tracker.Publish(at(sampled))
+	tracker.Set(measured("n", cores, 40, 300))
+	tracker.Publish(at(300))
 	e := tracker.Snapshot().Node("n", "uid")
 	if e == nil {
 		t.Fatal("no estimate")
@@ -150,7 +150,7 @@ func TestMeasure(t *testing.T) {
 		"two ended: more than there is":                    {pods: []Pod{ended(Pod{Candidate: candidate("q", 20, 4, 100)}, 303)}, now: 305, cores: 0, gib: 36},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := policy.Measure(estimate(t, 10, 40, 300, test.inFlight...), test.pods, at(test.now))
+			got := policy.Measure(estimate(t, 10, test.inFlight...), test.pods, at(test.now))
 			if !got.measured() || math.Abs(got[capacity.CPU].Use-test.cores) > 1e-9 || math.Abs(got[capacity.Memory].Use-test.gib*gi) > 1 {
 				t.Errorf("%+v, want %v cores, %v GiB", got, test.cores, test.gib)
 			}
@@ -160,7 +160,7 @@ func TestMeasure(t *testing.T) {
 		})
 	}
 	t.Run("stale", func(t *testing.T) {
-		if got := policy.Measure(estimate(t, 15, 40, 300), nil, at(361)); got[capacity.CPU].Measured || got[capacity.CPU].excess() != 0 {
+		if got := policy.Measure(estimate(t, 15), nil, at(361)); got[capacity.CPU].Measured || got[capacity.CPU].excess() != 0 {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -193,23 +193,5 @@ func TestByRequests(t *testing.T) {
 	got.ByRequests(&corev1.Node{}, capacity.Use{CPU: 10}, pods, at(5))
 	if victims := Decide(got, []Candidate{pods[0].Candidate}); victims != nil {
 		t.Errorf("victims: %v", victims)
-	}
-}
-
-// A constant load is not measured alike twice: nobody goes for that.
-func TestNoise(t *testing.T) {
-	policy := Policy{Ceilings: [numLevels]float64{0.9, 0.85}, MaxAge: time.Minute, Ramp: time.Minute, CPUWindow: time.Minute}
-	pods := []Pod{{Candidate: candidate("p", 2, 4, 100), Reclaimed: true}}
-	newcomer := Pod{Candidate: candidate("o", 0.1, 0, -1)}
-	// The ceiling is 14.4 of 16 cores, a hundredth more 14.56.
-	for cores, want := range map[float64]int{14.4: 0, 14.5: 0, 14.6: 1} {
-		levels := policy.Measure(estimate(t, cores, 40, 300), pods, at(305))
-		if got := Decide(levels, []Candidate{pods[0].Candidate}); len(got) != want {
-			t.Errorf("%v cores measured: %d victims, want %d", cores, len(got), want)
-		}
-	}
-	levels := policy.Measure(estimate(t, 14.35, 40, 300, newcomer), append(pods, newcomer), at(305))
-	if got := Decide(levels, []Candidate{pods[0].Candidate}); len(got) != 1 {
-		t.Errorf("an ordinary pod comes, 14.45 cores: %d victims, want 1", len(got))
 	}
 }

@@ -32,9 +32,9 @@
 //     So one overload is answered once.
 //
 // Of what reclaimed pods will add, nothing counts unless an ordinary pod is in
-// flight, too: the scheduler has placed them below the ceiling. And without one,
-// a measurement may pass the ceiling by the noise between two scrapes (1 %).
-// Else the two would take turns in placing and evicting.
+// flight, too: the scheduler has placed them below the ceiling, by more than the
+// noise between two scrapes. Else the two would take turns in placing and
+// evicting.
 //
 // Victims are the youngest, which lose the least work, then by name; of those
 // only as many as are needed, and none that does not help.

@@ -32,11 +32,6 @@ func (p Policy) window(r capacity.Resource) time.Duration {
 	return 0
 }
 
-// noise is the share of a worker by which a measurement alone may pass the
-// ceiling: repeated scrapes of a constant load differ by up to that, and a pod
-// that is evicted for it is placed again by the next measurement.
-const noise = 0.01
-
 // leavingSlack is how long after the end of its grace period a pod may still be
 // there before it no longer counts as gone.
 const leavingSlack = 30 * time.Second
@@ -131,7 +126,6 @@ func (p Policy) Measure(e *capacity.Estimate, pods []Pod, now time.Time) Levels 
 		use := mean.Value + math.Max(e.InFlight(r)-twice, 0) - givenBack
 		if !ordinary {
 			use -= own
-			levels[r].Noise = noise
 		}
 		levels[r].Use, levels[r].Full = math.Max(use, 0), e.Capacity[r]
 		levels[r].Measured, levels[r].Stale = true, mean.Sampled.Add(p.MaxAge)
