@@ -5,15 +5,9 @@ package monitoring
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -261,41 +254,9 @@ func (b *bench) controller(t *testing.T) {
 			"--tls-cert-file=" + cert, "--tls-private-key-file=" + key,
 		},
 	}, nil)
-	proxy := b.withToken(t, fmt.Sprintf("127.0.0.1:%d", ports[0]))
-	if err := b.AddScrapeTarget("auriga-controller", proxy+"/metrics", map[string]string{"namespace": names.Namespace}); err != nil {
+	if err := b.AddScrapeTarget("auriga-controller", fmt.Sprintf("https://127.0.0.1:%d/metrics", ports[0]), map[string]string{"namespace": names.Namespace}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// withToken serves what an https server at the address does, and shows it a
-// token, as a Prometheus in the cluster would: the local cluster's has a client
-// certificate, and the controller takes tokens only.
-func (b *bench) withToken(t *testing.T, address string) string {
-	t.Helper()
-	meta := metav1.ObjectMeta{Name: "metrics-reader"}
-	accounts := b.client.CoreV1().ServiceAccounts(names.Namespace)
-	_, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{})
-	_, err2 := b.client.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: meta,
-		Rules: []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}}}, metav1.CreateOptions{})
-	_, err3 := b.client.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{ObjectMeta: meta,
-		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: names.Namespace, Name: meta.Name}}}, metav1.CreateOptions{})
-	token, err4 := accounts.CreateToken(t.Context(), meta.Name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	pem, err5 := os.ReadFile(b.CertificateAuthority())
-	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	server := httptest.NewServer(&httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "https", Host: address})
-			r.Out.Header.Set("Authorization", "Bearer "+token.Status.Token)
-		},
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
-	})
-	t.Cleanup(server.Close)
-	return server.URL
 }
 
 // podOf is what a pod of a tenant does: it requests, uses something else, and
